@@ -1,0 +1,75 @@
+package gatewaytest
+
+import (
+	"math"
+	"time"
+)
+
+// Each connection has one timer, which stands at the next of the cuts that may be due. Activity does not move it: when
+// it fires too early, it is set again. So a busy connection pays one look at the clock per message.
+
+// touch notes activity, with mu held.
+func (c *Conn) touch(data bool) {
+	c.lastActive = time.Now()
+	if data {
+		c.lastData = c.lastActive
+	}
+}
+
+// checkTime does what is due.
+func (c *Conn) checkTime() {
+	c.mu.Lock()
+	_, frozen := c.wire.frozen()
+	if frozen || c.state == stateClosed || c.stalled && c.state == stateOpen {
+		c.mu.Unlock() // a dead path shows no cut; a connection that the backend keeps waiting is not idle
+		return
+	}
+	now := time.Now()
+	switch {
+	case c.state == stateClosing && !now.Before(c.closeBy):
+		c.mu.Unlock()
+		c.wire.close()
+		return
+	case c.state == stateOpen && c.untilLifetime(now) <= 0:
+		c.mu.Unlock()
+		c.shut(1001, goingAway)
+		return
+	case c.state == stateOpen && c.untilIdle(now) <= 0:
+		c.mu.Unlock()
+		if c.srv.cfg.AbruptIdle {
+			c.shut(1006, "")
+		} else {
+			c.shut(1001, goingAway)
+		}
+		return
+	}
+	c.timer.Reset(c.untilCut(now))
+	c.mu.Unlock()
+}
+
+const (
+	goingAway = "Going away"
+	never     = time.Duration(math.MaxInt64)
+)
+
+// untilCut returns how long it is until something is due, with mu held.
+func (c *Conn) untilCut(now time.Time) time.Duration {
+	if c.state != stateOpen {
+		return c.closeBy.Sub(now)
+	}
+	return min(c.untilIdle(now), c.untilLifetime(now))
+}
+
+func (c *Conn) untilIdle(now time.Time) time.Duration {
+	if c.srv.cfg.Idle < 0 {
+		return never
+	}
+	return c.lastActive.Add(c.srv.cfg.Idle).Sub(now)
+}
+
+func (c *Conn) untilLifetime(now time.Time) time.Duration {
+	if c.srv.cfg.Lifetime < 0 {
+		return never
+	}
+	return c.connectedAt.Add(c.srv.cfg.Lifetime).Sub(now)
+}

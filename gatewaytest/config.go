@@ -1,0 +1,110 @@
+package gatewaytest
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Config says how the fake gateway behaves. A nil Config and zero values mean the defaults, which are the documented
+// quotas of API Gateway and, where its behaviour is disputed, the strictest that was ever measured. It is copied, and
+// must not be changed while a constructor runs. The functions in it may be called concurrently.
+type Config struct {
+	// Backend handles every event: the one Lambda function on $connect, $default and $disconnect. Nil, and no Routes
+	// either: an echo, which sends each message back to where it came from.
+	Backend Handler
+
+	// Routes are the handlers by route key, in place of Backend: "$connect", "$disconnect", "$default" and keys of the
+	// API's own, which RouteSelection finds in messages. All are optional. A message that no route takes is answered
+	// with the error frame "Forbidden".
+	Routes map[string]Handler
+
+	// RouteSelection is the route selection expression, such as "$request.body.action", the default, or
+	// "${request.body.service}/${request.body.action}". What it gives must equal a route key; else the message goes to
+	// $default, as does a message that is not JSON or lacks a part of the expression.
+	RouteSelection string
+
+	// RouteResponse sends the body of what a handler returns for a message to the client, as a route response does.
+	// Without it the result is dropped, and backends answer through @connections.
+	RouteResponse bool
+
+	// IntegrationTimeout is how long a handler may take: its context ends then, the client gets the error frame
+	// "Endpoint request timed out", and its result is dropped. During a handshake the answer is 504, an inference.
+	// Default: the documented 29 s.
+	IntegrationTimeout time.Duration
+
+	// Authorize decides on a handshake before $connect runs. 0 or 200: go on; else that is the status of the answer:
+	// 401, 403. Signatures are not checked unless it does so.
+	Authorize func(*http.Request) int
+
+	// AuthorizerContext returns what events carry as requestContext.authorizer. Nil: nothing.
+	AuthorizerContext func(*http.Request) map[string]any
+
+	// Stage is the path of the API. Default: "prod".
+	Stage string
+
+	// Addr is where NewServer and NewTLSServer listen. Default: "127.0.0.1:0", any free port.
+	Addr string
+
+	// Idle is how long a connection may be silent in both directions. AWS documents ten minutes; the default is two
+	// minutes, the strictest ever measured (a silent connection was found closed after 121 s, perhaps by a proxy on
+	// the path), so that a client that survives the fake survives both. Negative: for ever.
+	//
+	// The cut comes exactly that long after the last data message in either direction or the last PING: with the close
+	// frame 1001 "Going away", as in some captures, or, see AbruptIdle, without one, as in others.
+	Idle time.Duration
+
+	// Lifetime is how long a connection may live, however busy. Default: the documented two hours. It ends with the
+	// close frame 1001 "Going away", as measured. Negative: for ever.
+	Lifetime time.Duration
+
+	// Frame is the greatest payload of one frame from a client, Message that of one message, in bytes. The defaults
+	// are the documented 32 KiB and 128 KiB. More closes the connection with 1009.
+	Frame, Message int
+
+	// IgnorePings makes PINGs not count as activity. Measurements say that they do; AWS does not say, and some claim
+	// that they do not.
+	IgnorePings bool
+
+	// SilentPings makes PINGs stay without a PONG.
+	SilentPings bool
+
+	// AbruptIdle makes the idle cut come without a close frame: the client sees 1006.
+	AbruptIdle bool
+
+	// Buffer is how many bytes wait to be sent to one client before Conn.Send waits and Server.Post fails. The real
+	// size is not known. Default: 1 MiB.
+	Buffer int
+
+	// Discard makes Conn.Received return nothing, for tests with more messages than memory.
+	Discard bool
+
+	// Logger gets a line for each event, without query strings, headers or contents. Nil: silent.
+	Logger *slog.Logger
+}
+
+// withDefaults returns a copy in which every field says what is meant.
+func (c *Config) withDefaults() Config {
+	var d Config
+	if c != nil {
+		d = *c
+	}
+	orDefault(&d.Stage, "prod")
+	orDefault(&d.Addr, "127.0.0.1:0")
+	orDefault(&d.Idle, 2*time.Minute)
+	orDefault(&d.Lifetime, 2*time.Hour)
+	orDefault(&d.Frame, 32<<10)
+	orDefault(&d.Message, 128<<10)
+	orDefault(&d.Buffer, 1<<20)
+	orDefault(&d.RouteSelection, "$request.body.action")
+	orDefault(&d.IntegrationTimeout, 29*time.Second)
+	orDefault(&d.Logger, slog.New(slog.DiscardHandler))
+	return d
+}
+
+func orDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}

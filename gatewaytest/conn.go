@@ -1,0 +1,214 @@
+package gatewaytest
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// A Conn is the gateway's end of one connection, for a test to look at and to disturb. Its methods may be called
+// concurrently, also once the connection has ended: then they do nothing, or return an error where they can.
+type Conn struct {
+	srv         *Server
+	id          string
+	number      int // in the order of arrival; set by Server.add
+	origin      origin
+	connectedAt time.Time
+	wire        *wire
+	in          *bufio.Reader // for the reading goroutine alone
+
+	mu         sync.Mutex
+	room       sync.Cond // out or todo got shorter, or the connection moved on
+	state      state
+	started    bool      // the 101 is out, frames may follow
+	lastActive time.Time // for the idle cut
+	lastData   time.Time // as GET @connections tells it
+	stalled    bool      // the reader waits for the backend
+	code       int       // how the open state ended
+	reason     string
+	closeBy    time.Time // when a close handshake under way has lasted long enough
+	timer      *time.Timer
+	received   [][]byte
+	out        []outgoing // ordered by time, then as they came
+	outBytes   int        // in out and under way
+	writing    bool       // a goroutine empties out
+	todo       []task
+	todoBytes  int
+	working    bool // a goroutine empties todo
+}
+
+// The reading goroutine lives as long as the state is not closed, so whatever is started under mu in an earlier state
+// is started before Server.Close can have counted everybody as gone.
+type state int
+
+const (
+	stateOpen    state = iota
+	stateClosing       // a close frame of either side, or the end of the line, has been seen: no more messages
+	stateClosed        // nobody reads any more
+)
+
+// closeWait is how long the gateway waits for the client's answer to its close frame before it closes the socket.
+const closeWait = time.Second
+
+// readBuffer is small because most connections are silent, and because payloads bypass it.
+const readBuffer = 1 << 10
+
+var errGone = errors.New("gatewaytest: connection is closed")
+
+// newConn returns an open connection. Early is what the client sent before it had the 101.
+func newConn(s *Server, id string, o origin, conn net.Conn, early []byte) *Conn {
+	s.mu.Lock()
+	faults := s.faults
+	s.mu.Unlock()
+	now := time.Now()
+	c := &Conn{
+		srv: s, id: id, origin: o, connectedAt: now, lastActive: now, lastData: now,
+		wire: newWire(conn, faults),
+	}
+	in := io.Reader(c.wire)
+	if len(early) > 0 {
+		in = io.MultiReader(bytes.NewReader(bytes.Clone(early)), in)
+	}
+	c.in = bufio.NewReaderSize(in, readBuffer)
+	c.room.L = &c.mu
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = time.AfterFunc(c.untilCut(now), c.checkTime)
+	return c
+}
+
+// start lets frames flow, once the client has the 101.
+func (c *Conn) start() {
+	c.mu.Lock()
+	c.started = true
+	c.startWriter()
+	c.mu.Unlock()
+	c.srv.wg.Go(c.read)
+}
+
+// ID returns the connectionId, as the backend sees it. The client cannot see it: the 101 carries none.
+func (c *Conn) ID() string { return c.id }
+
+// Received returns the complete messages that came in, in order, and none if Config.Discard is set.
+func (c *Conn) Received() [][]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	msgs := slices.Clone(c.received)
+	for i, m := range msgs {
+		msgs[i] = bytes.Clone(m)
+	}
+	return msgs
+}
+
+// Send pushes a text message to the client, in one frame whatever its length, as POST @connections does. It counts as
+// activity. It returns as soon as the message is in the gateway's buffer; while that is full (Config.Buffer), it waits.
+// The error says that the connection is closed.
+func (c *Conn) Send(data []byte) error { return c.push(data, true) }
+
+// SendRaw sends bytes as they are, after whatever is under way: a broken frame, a PING (0x89, 0x00), half a message. It
+// does not count as activity.
+func (c *Conn) SendRaw(b []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != stateOpen {
+		return errGone
+	}
+	c.enqueue(outgoing{data: bytes.Clone(b)}, 0)
+	return nil
+}
+
+// Close sends a close frame after whatever is under way, waits up to a second for the client's, without making the
+// caller wait, and closes the connection. Code 1005 sends a close frame without a status; 1006 sends none and just
+// closes. The real gateway never uses another code for a backend's DELETE than 1000 "Connection Closed Normally".
+func (c *Conn) Close(code int, reason string) { c.shut(code, reason) }
+
+// Drop resets the connection (TCP RST) without a close frame.
+func (c *Conn) Drop() {
+	c.mu.Lock()
+	c.leave(1006, "")
+	c.mu.Unlock()
+	c.wire.reset()
+}
+
+// Freeze makes the path dead, or alive again: nothing gets through in either direction, and the socket stays open and
+// accepts what the client writes until its buffers are full. The gateway notices nothing meanwhile: neither the idle
+// cut nor the end of the lifetime shows on the wire before the path is alive again. Drop and Server.Close do.
+func (c *Conn) Freeze(frozen bool) { c.freeze(&frozen, &frozen) }
+
+// FreezeIn is Freeze for what the client sends. The gateway can still cut the connection, and the client sees it.
+func (c *Conn) FreezeIn(frozen bool) { c.freeze(&frozen, nil) }
+
+// FreezeOut is Freeze for what the gateway sends: messages still come in, and no answer or PONG goes out.
+func (c *Conn) FreezeOut(frozen bool) { c.freeze(nil, &frozen) }
+
+func (c *Conn) freeze(in, out *bool) {
+	c.wire.freeze(in, out)
+	c.checkTime() // what came due while it was frozen
+}
+
+// SetFaults makes things go wrong from now on, in place of the faults set before.
+func (c *Conn) SetFaults(f Faults) { c.wire.setFaults(f) }
+
+// shut begins the close handshake.
+func (c *Conn) shut(code int, reason string) {
+	c.mu.Lock()
+	first := c.leave(code, reason)
+	if first && code != 1006 {
+		c.enqueue(outgoing{data: closeFrame(code, reason), closing: true}, 0)
+	}
+	c.mu.Unlock()
+	if first && code == 1006 {
+		c.wire.close()
+	}
+}
+
+// leave ends the open state, with mu held: the connection is out of the registry and the backend is told, while the
+// close handshake may go on for a while. It reports whether the connection was open.
+func (c *Conn) leave(code int, reason string) bool {
+	if c.state != stateOpen {
+		return false
+	}
+	c.state, c.code, c.reason = stateClosing, code, reason
+	c.closeBy = time.Now().Add(closeWait)
+	c.timer.Reset(closeWait)
+	c.addTask(task{disconnect: true, code: code, reason: reason})
+	c.room.Broadcast()
+	c.srv.left(code)
+	return true
+}
+
+// ended is the last act of the reading goroutine.
+func (c *Conn) ended() {
+	c.mu.Lock()
+	c.leave(1006, "")
+	c.state = stateClosed
+	c.timer.Stop()
+	c.room.Broadcast()
+	code, reason := c.code, c.reason
+	c.mu.Unlock()
+	c.wire.close()
+	c.srv.remove(c)
+	c.srv.log.Info("closed", "conn", c.id, "code", code, "reason", reason)
+}
+
+func (c *Conn) open() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == stateOpen
+}
+
+func closeFrame(code int, reason string) []byte {
+	var body []byte
+	if code != 1005 {
+		const most = ws.MaxControlFramePayloadSize - 2
+		body = ws.NewCloseFrameBody(ws.StatusCode(code), reason[:min(len(reason), most)])
+	}
+	return ws.MustCompileFrame(ws.NewCloseFrame(body))
+}

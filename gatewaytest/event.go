@@ -1,0 +1,192 @@
+package gatewaytest
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// The event types, in RequestContext.EventType.
+const (
+	Connect    = "CONNECT"
+	Message    = "MESSAGE"
+	Disconnect = "DISCONNECT"
+)
+
+// An Event is what a backend gets: the proxy event of a Lambda integration. Its JSON has the fields that the real one
+// has for the same event type, and no others.
+type Event struct {
+	Headers                         map[string]string   `json:"headers,omitempty"`
+	MultiValueHeaders               map[string][]string `json:"multiValueHeaders,omitempty"`
+	QueryStringParameters           map[string]string   `json:"queryStringParameters,omitempty"`
+	MultiValueQueryStringParameters map[string][]string `json:"multiValueQueryStringParameters,omitempty"`
+	RequestContext                  RequestContext      `json:"requestContext"`
+	Body                            string              `json:"body,omitempty"`
+	IsBase64Encoded                 bool                `json:"isBase64Encoded"`
+}
+
+// MarshalJSON keeps the body of an empty message, and leaves it out elsewhere.
+func (e Event) MarshalJSON() ([]byte, error) {
+	type plain Event
+	if e.RequestContext.EventType != Message {
+		return json.Marshal(plain(e))
+	}
+	return json.Marshal(struct {
+		plain
+		Body string `json:"body"`
+	}{plain(e), e.Body})
+}
+
+// RequestContext says where an Event comes from. Times are those of the Server.
+type RequestContext struct {
+	RouteKey             string         `json:"routeKey"`
+	Authorizer           map[string]any `json:"authorizer,omitempty"` // see Config.AuthorizerContext
+	MessageID            string         `json:"messageId,omitempty"`  // MESSAGE only
+	EventType            string         `json:"eventType"`
+	ExtendedRequestID    string         `json:"extendedRequestId"`
+	RequestTime          string         `json:"requestTime"`                    // 29/Nov/2023:08:04:01 +0000
+	MessageDirection     string         `json:"messageDirection"`               // always IN
+	DisconnectStatusCode int            `json:"disconnectStatusCode,omitempty"` // DISCONNECT only
+	DisconnectReason     string         `json:"disconnectReason,omitempty"`     // DISCONNECT only
+	Stage                string         `json:"stage"`
+	ConnectedAt          int64          `json:"connectedAt"`      // in milliseconds
+	RequestTimeEpoch     int64          `json:"requestTimeEpoch"` // in milliseconds
+	Identity             Identity       `json:"identity"`
+	RequestID            string         `json:"requestId"`
+	DomainName           string         `json:"domainName"` // the host and port that the client asked for
+	ConnectionID         string         `json:"connectionId"`
+	APIID                string         `json:"apiId"`
+}
+
+// MarshalJSON keeps an empty reason in a DISCONNECT event, and leaves it out elsewhere.
+func (c RequestContext) MarshalJSON() ([]byte, error) {
+	type plain RequestContext
+	if c.EventType != Disconnect {
+		return json.Marshal(plain(c))
+	}
+	return json.Marshal(struct {
+		plain
+		DisconnectReason string `json:"disconnectReason"`
+	}{plain(c), c.DisconnectReason})
+}
+
+// Identity is who made a connection.
+type Identity struct {
+	SourceIP  string `json:"sourceIp"`
+	UserAgent string `json:"userAgent,omitempty"`
+}
+
+// An origin is what the events of a connection have in common.
+type origin struct {
+	host       string
+	identity   Identity
+	authorizer map[string]any
+}
+
+func (s *Server) newOrigin(r *http.Request) origin {
+	ip, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		ip = r.RemoteAddr
+	}
+	o := origin{host: r.Host, identity: Identity{SourceIP: ip, UserAgent: r.UserAgent()}}
+	if f := s.cfg.AuthorizerContext; f != nil {
+		o.authorizer = f(r)
+	}
+	return o
+}
+
+// apiID is the same for each Server: nothing depends on it.
+const apiID = "a1b2c3d4e5"
+
+// newEvent returns what all events of a connection contain.
+func (s *Server) newEvent(typ, route, connectionID string, o origin, connectedAt time.Time) *Event {
+	now := time.Now().UTC()
+	requestID := newID()
+	return &Event{RequestContext: RequestContext{
+		RouteKey:          route,
+		Authorizer:        maps.Clone(o.authorizer),
+		EventType:         typ,
+		ExtendedRequestID: requestID, // seen to be the same
+		RequestTime:       now.Format("02/Jan/2006:15:04:05 -0700"),
+		MessageDirection:  "IN",
+		Stage:             s.cfg.Stage,
+		ConnectedAt:       connectedAt.UnixMilli(),
+		RequestTimeEpoch:  now.UnixMilli(),
+		Identity:          o.identity,
+		RequestID:         requestID,
+		DomainName:        o.host,
+		ConnectionID:      connectionID,
+		APIID:             apiID,
+	}}
+}
+
+func (s *Server) connectEvent(r *http.Request, id string, o origin, at time.Time) *Event {
+	ev := s.newEvent(Connect, "$connect", id, o, at)
+	ev.Headers, ev.MultiValueHeaders = map[string]string{}, map[string][]string{}
+	set := func(name string, values ...string) {
+		// Of several values the single-value form has the last, as with REST APIs.
+		ev.Headers[name], ev.MultiValueHeaders[name] = values[len(values)-1], values
+	}
+	set("Host", r.Host)
+	set("X-Forwarded-For", o.identity.SourceIP)
+	for name, values := range r.Header {
+		if name == "Connection" || name == "Upgrade" {
+			continue
+		}
+		if spelling, ok := webSocketHeaders[name]; ok {
+			name = spelling
+		}
+		set(name, values...)
+	}
+	if query := r.URL.Query(); len(query) > 0 {
+		ev.QueryStringParameters, ev.MultiValueQueryStringParameters = lastValues(query), query
+	}
+	return ev
+}
+
+// webSocketHeaders gives back their spelling to the headers that net/http spells otherwise.
+var webSocketHeaders = map[string]string{
+	"Sec-Websocket-Extensions": "Sec-WebSocket-Extensions",
+	"Sec-Websocket-Key":        "Sec-WebSocket-Key",
+	"Sec-Websocket-Protocol":   "Sec-WebSocket-Protocol",
+	"Sec-Websocket-Version":    "Sec-WebSocket-Version",
+}
+
+func lastValues(q url.Values) map[string]string {
+	last := make(map[string]string, len(q))
+	for k, v := range q {
+		last[k] = v[len(v)-1]
+	}
+	return last
+}
+
+func (c *Conn) messageEvent(route string, data []byte) *Event {
+	ev := c.srv.newEvent(Message, route, c.id, c.origin, c.connectedAt)
+	ev.RequestContext.MessageID = newID()
+	ev.Body = string(data)
+	return ev
+}
+
+func (c *Conn) disconnectEvent(code int, reason string) *Event {
+	ev := c.srv.newEvent(Disconnect, "$disconnect", c.id, c.origin, c.connectedAt)
+	ev.RequestContext.DisconnectStatusCode, ev.RequestContext.DisconnectReason = code, reason
+	ev.Headers = map[string]string{"Host": c.origin.host, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
+	ev.MultiValueHeaders = map[string][]string{}
+	for k, v := range ev.Headers {
+		ev.MultiValueHeaders[k] = []string{v}
+	}
+	return ev
+}
+
+// newID returns an id as the gateway makes them for connections, requests and messages: 16 characters of the base64url
+// alphabet, the last of them "=".
+func newID() string {
+	var b [11]byte
+	rand.Read(b[:])
+	return base64.URLEncoding.EncodeToString(b[:])
+}

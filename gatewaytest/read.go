@@ -1,0 +1,178 @@
+package gatewaytest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// read is the goroutine that owns the connection: it starts with it and its end is the connection's.
+func (c *Conn) read() {
+	defer c.ended()
+	var (
+		hdr     [ws.MaxHeaderSize - 2]byte
+		msg     []byte // the fragments so far
+		started bool   // a fragmented message is under way
+	)
+	for c.wire.awaitIn() {
+		h, err := ws.ReadHeaderBuffer(c.in, hdr[:])
+		if err != nil && !errors.Is(err, ws.ErrHeaderLengthMSB) {
+			return
+		}
+		if !c.open() {
+			// After a close frame of either side nothing counts but the client's, which completes the handshake.
+			if err != nil || c.discard(h) != nil || h.OpCode == ws.OpClose {
+				return
+			}
+			continue
+		}
+		if code, reason := c.objection(h, err, len(msg), started); code != 0 {
+			c.shut(code, reason)
+			if err != nil || c.discard(h) != nil {
+				return
+			}
+			continue
+		}
+		switch h.OpCode {
+		case ws.OpPing:
+			payload, err := c.payload(h, nil)
+			if err != nil {
+				return
+			}
+			c.ping(payload)
+		case ws.OpPong:
+			if c.discard(h) != nil {
+				return
+			}
+		case ws.OpClose:
+			payload, err := c.payload(h, nil)
+			if err != nil {
+				return
+			}
+			c.clientClosed(payload)
+		default:
+			if msg, err = c.payload(h, msg); err != nil {
+				return
+			}
+			if started = !h.Fin; started {
+				continue
+			}
+			if !utf8.Valid(msg) {
+				c.shut(int(ws.StatusInvalidFramePayloadData), "")
+				continue
+			}
+			c.message(msg)
+			msg = nil
+		}
+	}
+}
+
+// objection returns the close code and reason for a frame that the gateway does not take, judged by its header alone,
+// or 0. headerErr is what reading the header gave, have the length of the fragments before it.
+func (c *Conn) objection(h ws.Header, headerErr error, have int, fragmented bool) (int, string) {
+	state := ws.StateServerSide
+	if fragmented {
+		state = state.Set(ws.StateFragmented)
+	}
+	switch {
+	case headerErr != nil || ws.CheckHeader(h, state) != nil:
+		return int(ws.StatusProtocolError), ""
+	case h.OpCode == ws.OpBinary:
+		return int(ws.StatusUnsupportedData), ""
+	case h.Length > int64(c.srv.cfg.Frame):
+		return int(ws.StatusMessageTooBig), frameTooBig(c.srv.cfg.Frame)
+	case h.OpCode.IsData() && int64(have)+h.Length > int64(c.srv.cfg.Message):
+		return int(ws.StatusMessageTooBig), ""
+	}
+	return 0, ""
+}
+
+// payload appends the payload of a frame to buf.
+func (c *Conn) payload(h ws.Header, buf []byte) ([]byte, error) {
+	n := len(buf)
+	buf = append(buf, make([]byte, h.Length)...)
+	if _, err := io.ReadFull(c.in, buf[n:]); err != nil {
+		return nil, err
+	}
+	ws.Cipher(buf[n:], h.Mask, 0)
+	return buf, nil
+}
+
+// discard reads over the payload of a frame.
+func (c *Conn) discard(h ws.Header) error {
+	_, err := io.CopyN(io.Discard, c.in, h.Length)
+	return err
+}
+
+func (c *Conn) ping(payload []byte) {
+	c.srv.pings.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.srv.cfg.IgnorePings {
+		c.touch(false)
+	}
+	// A client that does not read gets no more PONGs than fit: its PINGs must not fill the memory.
+	if c.srv.cfg.SilentPings || c.state != stateOpen || c.outBytes > 2*c.srv.cfg.Buffer {
+		return
+	}
+	c.enqueue(outgoing{data: ws.MustCompileFrame(ws.NewPongFrame(payload))}, 0)
+}
+
+// clientClosed answers the client's close frame with its own code, and ends the connection.
+func (c *Conn) clientClosed(payload []byte) {
+	code, reason := int(ws.StatusNoStatusRcvd), noStatusReason
+	if len(payload) > 0 {
+		status, text := ws.ParseCloseFrameData(payload)
+		if len(payload) == 1 || ws.CheckCloseFrameData(status, text) != nil {
+			c.shut(int(ws.StatusProtocolError), "")
+			return
+		}
+		code, reason = int(status), text
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leave(code, reason) {
+		answer := reason
+		if code == 1005 {
+			answer = ""
+		}
+		c.enqueue(outgoing{data: closeFrame(code, answer), closing: true, answer: true}, 0)
+	}
+}
+
+// noStatusReason is what the backend is told of a client that closed without a status.
+const noStatusReason = "Client-side close frame status not set"
+
+// message takes in a complete message.
+func (c *Conn) message(data []byte) {
+	c.srv.messages.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != stateOpen {
+		return
+	}
+	c.touch(true)
+	if !c.srv.cfg.Discard {
+		c.received = append(c.received, data)
+	}
+	// Back-pressure: a backend that cannot keep up stops the reading in the end.
+	for c.state == stateOpen && c.todoBytes > 0 && c.todoBytes+len(data) > mostWaiting {
+		c.stalled = true
+		c.room.Wait()
+	}
+	if c.stalled {
+		c.stalled = false
+		c.touch(true)
+		c.timer.Reset(c.untilCut(c.lastActive))
+	}
+	if c.state == stateOpen {
+		c.addTask(task{data: data})
+	}
+}
+
+func frameTooBig(limit int) string {
+	return fmt.Sprintf("Max frame length of %d has been exceeded.", limit)
+}

@@ -1,0 +1,239 @@
+package gatewaytest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// A Server is a fake API Gateway with one WebSocket API on it. Its methods may be called concurrently, also after
+// Close. It must be closed.
+type Server struct {
+	// URL is what clients dial: "ws://127.0.0.1:port/prod", or wss.
+	URL string
+
+	// ManagementURL is what backends call: "http://127.0.0.1:port/prod", or https, to which "/@connections/{id}"
+	// is appended.
+	ManagementURL string
+
+	cfg    Config
+	log    *slog.Logger
+	client *http.Client
+	http   *http.Server
+	route  routes
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // every goroutine but those of net/http, and every request
+
+	messages, pings atomic.Int64
+
+	mu       sync.Mutex
+	closed   bool
+	conns    map[string]*Conn // until nobody reads from them any more
+	accepted int
+	refused  map[int]int
+	ended    map[int]int
+	refusing struct{ status, left int }
+	gate     chan struct{} // while handshakes are held; closing it releases them
+	faults   Faults
+}
+
+// Stats are counts since the Server was made.
+type Stats struct {
+	Accepted int         // handshakes that succeeded
+	Refused  map[int]int // those that did not, by HTTP status
+	Closed   map[int]int // connections, by close code as the gateway sent or received it; 1005: without, 1006: no frame
+	Messages int         // complete messages received
+	Pings    int         // PINGs received
+}
+
+// NewServer starts a Server on a TCP port of the loopback interface, or on Config.Addr. It panics if it cannot listen
+// or if the Config makes no sense, as httptest.NewServer does.
+func NewServer(cfg *Config) *Server {
+	c := cfg.withDefaults()
+	l := listen(c.Addr)
+	return start(c, l, "", &http.Transport{})
+}
+
+// NewTLSServer is NewServer with TLS, under a certificate that only the Server's Client trusts.
+func NewTLSServer(cfg *Config) *Server {
+	c := cfg.withDefaults()
+	l := listen(c.Addr)
+	cert := newCertificate(l.Addr())
+	roots := x509.NewCertPool()
+	roots.AddCert(cert.Leaf)
+	// Without "h2": a WebSocket handshake is HTTP/1.1.
+	l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
+	return start(c, l, "s", &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}})
+}
+
+// NewInMemory starts a Server without a socket, for testing/synctest: it is reached through its Client only, which
+// takes every address for it. Make it, use it and close it in the same bubble.
+func NewInMemory(cfg *Config) *Server {
+	c := cfg.withDefaults()
+	l := newMemListener()
+	return start(c, l, "", &http.Transport{DialContext: l.dial})
+}
+
+func listen(addr string) net.Listener {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		panic(fmt.Sprintf("gatewaytest: %v", err))
+	}
+	return l
+}
+
+// start serves on l; secure is "s" or nothing.
+func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server {
+	host := l.Addr().String()
+	if _, ok := l.(*memListener); ok {
+		host = "127.0.0.1" // loopback, so that clients that insist on TLS elsewhere do without
+	}
+	s := &Server{
+		URL:           "ws" + secure + "://" + host + "/" + cfg.Stage,
+		ManagementURL: "http" + secure + "://" + host + "/" + cfg.Stage,
+		cfg:           cfg,
+		log:           cfg.Logger,
+		client:        &http.Client{Transport: t},
+		route:         newRoutes(&cfg),
+		conns:         map[string]*Conn{},
+		refused:       map[int]int{},
+		ended:         map[int]int{},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.http = &http.Server{
+		Handler:  http.HandlerFunc(s.serve),
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	s.wg.Go(func() { s.http.Serve(l) })
+	return s
+}
+
+// Client returns a client that reaches the Server: in memory, or trusting its certificate.
+func (s *Server) Client() *http.Client { return s.client }
+
+// Close resets every connection, ends every handshake, and returns when all goroutines of the Server have ended.
+// Handlers find their context cancelled, and Close waits for them: it must not be called from one. What has not reached
+// a Handler by then never does, $disconnect included.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	conns := slices.Collect(maps.Values(s.conns))
+	s.mu.Unlock()
+	s.cancel()
+	s.http.Close()
+	for _, c := range conns {
+		c.Drop()
+	}
+	s.wg.Wait()
+	s.client.CloseIdleConnections()
+}
+
+// Conns returns the open connections, oldest first. A connection is open from the moment its client has the 101 until a
+// close frame of either side or the end of the line.
+func (s *Server) Conns() []*Conn {
+	s.mu.Lock()
+	conns := slices.Collect(maps.Values(s.conns))
+	s.mu.Unlock()
+	conns = slices.DeleteFunc(conns, func(c *Conn) bool { return !c.open() })
+	slices.SortFunc(conns, func(a, b *Conn) int { return a.number - b.number })
+	return conns
+}
+
+// Stats returns the counts as they are now.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{
+		Accepted: s.accepted,
+		Refused:  maps.Clone(s.refused),
+		Closed:   maps.Clone(s.ended),
+		Messages: int(s.messages.Load()),
+		Pings:    int(s.pings.Load()),
+	}
+}
+
+// Refuse answers the next n handshakes with an HTTP status; n < 0: all, until Refuse(0, 0).
+func (s *Server) Refuse(status, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusing.status, s.refusing.left = status, n
+}
+
+// Hold makes handshakes wait, or lets those that wait go on. A client that gives up meanwhile counts nowhere.
+func (s *Server) Hold(hold bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case hold && s.gate == nil:
+		s.gate = make(chan struct{})
+	case !hold && s.gate != nil:
+		close(s.gate)
+		s.gate = nil
+	}
+}
+
+// SetFaults makes things go wrong on the connections accepted from now on.
+func (s *Server) SetFaults(f Faults) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = f
+}
+
+// enter counts a request as running. It reports whether there is still somebody to serve it; if so, s.wg.Done ends it.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.wg.Add(1)
+	return true
+}
+
+// add registers a connection. It reports whether the Server was still there to take it.
+func (s *Server) add(c *Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.accepted++
+	c.number = s.accepted
+	s.conns[c.id] = c
+	return true
+}
+
+// left counts a connection that is no longer open.
+func (s *Server) left(code int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended[code]++
+}
+
+// remove forgets a connection that nobody reads from any more.
+func (s *Server) remove(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c.id)
+}
+
+// lookup returns the open connection of that id, or nil.
+func (s *Server) lookup(id string) *Conn {
+	s.mu.Lock()
+	c := s.conns[id]
+	s.mu.Unlock()
+	if c == nil || !c.open() {
+		return nil
+	}
+	return c
+}
