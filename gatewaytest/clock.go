@@ -32,25 +32,18 @@ func (c *Conn) checkTime() {
 		return
 	case c.state == stateOpen && c.untilLifetime(now) <= 0:
 		c.mu.Unlock()
-		c.shut(1001, goingAway)
+		c.cut(CauseLifetime)
 		return
 	case c.state == stateOpen && c.untilIdle(now) <= 0:
 		c.mu.Unlock()
-		if c.srv.cfg.AbruptIdle {
-			c.shut(1006, "")
-		} else {
-			c.shut(1001, goingAway)
-		}
+		c.cut(CauseIdle)
 		return
 	}
 	c.timer.Reset(c.untilCut(now))
 	c.mu.Unlock()
 }
 
-const (
-	goingAway = "Going away"
-	never     = time.Duration(math.MaxInt64)
-)
+const never = time.Duration(math.MaxInt64)
 
 // untilCut returns how long it is until something is due, with mu held.
 func (c *Conn) untilCut(now time.Time) time.Duration {

@@ -37,6 +37,10 @@ type Config struct {
 	// 401, 403. Signatures are not checked unless it does so.
 	Authorize func(*http.Request) int
 
+	// AuthorizeManagement decides likewise on a request to @connections; its refusal is 403 as a rule. It may read the
+	// body, which signatures cover.
+	AuthorizeManagement func(*http.Request) int
+
 	// AuthorizerContext returns what events carry as requestContext.authorizer. Nil: nothing.
 	AuthorizerContext func(*http.Request) map[string]any
 
@@ -45,6 +49,14 @@ type Config struct {
 
 	// Addr is where NewServer and NewTLSServer listen. Default: "127.0.0.1:0", any free port.
 	Addr string
+
+	// URL is the greatest length of the URL that a client dials, query and all. Default: the documented 4096
+	// characters. The answer to a longer one is 414, an inference.
+	URL int
+
+	// ConnectRate is how many new connections a second are let in, with as many at once after a pause. More are
+	// answered with 429. The documented quota is 500. 0: no limit.
+	ConnectRate float64
 
 	// Idle is how long a connection may be silent in both directions. AWS documents ten minutes; the default is two
 	// minutes, the strictest ever measured (a silent connection was found closed after 121 s, perhaps by a proxy on
@@ -72,6 +84,18 @@ type Config struct {
 	// AbruptIdle makes the idle cut come without a close frame: the client sees 1006.
 	AbruptIdle bool
 
+	// CountPongs makes PONGs count as activity, whether a PING asked for them or not. What the real gateway does is not
+	// known, nor whether it ever sends PINGs; Conn.SendRaw can.
+	CountPongs bool
+
+	// ActivePings makes a PING that counts as activity move lastActiveAt in GET @connections, too. What the real
+	// gateway does is not known.
+	ActivePings bool
+
+	// Closing is asked before the gateway closes a connection by itself, and returns the code and the reason to close
+	// it with in place of the usual ones: some of those are inferences, see Cause. 1006 closes without a close frame.
+	Closing func(cause Cause, code int, reason string) (int, string)
+
 	// Buffer is how many bytes wait to be sent to one client before Conn.Send waits and Server.Post fails. The real
 	// size is not known. Default: 1 MiB.
 	Buffer int
@@ -95,6 +119,7 @@ func (c *Config) withDefaults() Config {
 	orDefault(&d.Lifetime, 2*time.Hour)
 	orDefault(&d.Frame, 32<<10)
 	orDefault(&d.Message, 128<<10)
+	orDefault(&d.URL, 4096)
 	orDefault(&d.Buffer, 1<<20)
 	orDefault(&d.RouteSelection, "$request.body.action")
 	orDefault(&d.IntegrationTimeout, 29*time.Second)

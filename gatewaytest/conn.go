@@ -132,7 +132,7 @@ func (c *Conn) Close(code int, reason string) { c.shut(code, reason) }
 // Drop resets the connection (TCP RST) without a close frame.
 func (c *Conn) Drop() {
 	c.mu.Lock()
-	c.leave(1006, "")
+	c.leave(codeAbnormal, "")
 	c.mu.Unlock()
 	c.wire.reset()
 }
@@ -160,11 +160,11 @@ func (c *Conn) SetFaults(f Faults) { c.wire.setFaults(f) }
 func (c *Conn) shut(code int, reason string) {
 	c.mu.Lock()
 	first := c.leave(code, reason)
-	if first && code != 1006 {
+	if first && code != codeAbnormal {
 		c.enqueue(outgoing{data: closeFrame(code, reason), closing: true}, 0)
 	}
 	c.mu.Unlock()
-	if first && code == 1006 {
+	if first && code == codeAbnormal {
 		c.wire.close()
 	}
 }
@@ -187,7 +187,7 @@ func (c *Conn) leave(code int, reason string) bool {
 // ended is the last act of the reading goroutine.
 func (c *Conn) ended() {
 	c.mu.Lock()
-	c.leave(1006, "")
+	c.leave(codeAbnormal, "")
 	c.state = stateClosed
 	c.timer.Stop()
 	c.room.Broadcast()
@@ -204,9 +204,15 @@ func (c *Conn) open() bool {
 	return c.state == stateOpen
 }
 
+// The codes that stand for what is missing; they are never sent.
+const (
+	codeNoStatus = 1005 // a close frame without a status
+	codeAbnormal = 1006 // no close frame
+)
+
 func closeFrame(code int, reason string) []byte {
 	var body []byte
-	if code != 1005 {
+	if code != codeNoStatus {
 		const most = ws.MaxControlFramePayloadSize - 2
 		body = ws.NewCloseFrameBody(ws.StatusCode(code), reason[:min(len(reason), most)])
 	}

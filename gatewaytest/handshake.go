@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -14,7 +15,7 @@ import (
 // serve takes every request: handshakes on /{stage}, @connections below it.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
-		return
+		panic(http.ErrAbortHandler) // closes the connection without an answer
 	}
 	defer s.wg.Done()
 	if id, ok := strings.CutPrefix(r.URL.Path, "/"+s.cfg.Stage+"/@connections/"); ok {
@@ -75,6 +76,14 @@ func (s *Server) admit(r *http.Request) int {
 		return http.StatusForbidden
 	case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
 		return http.StatusUpgradeRequired // what the real one says to plain HTTP is not known
+	case len(s.URL)-len("/"+s.cfg.Stage)+len(r.RequestURI) > s.cfg.URL:
+		return http.StatusRequestURITooLong
+	case !s.connects.take(time.Now()):
+		return http.StatusTooManyRequests
+	case s.cfg.Authorize != nil:
+		if status := s.cfg.Authorize(r); status != http.StatusOK {
+			return status
+		}
 	}
 	return 0
 }

@@ -2,7 +2,6 @@ package gatewaytest
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"unicode/utf8"
 
@@ -29,8 +28,8 @@ func (c *Conn) read() {
 			}
 			continue
 		}
-		if code, reason := c.objection(h, err, len(msg), started); code != 0 {
-			c.shut(code, reason)
+		if cause := c.objection(h, err, len(msg), started); cause != "" {
+			c.cut(cause)
 			if err != nil || c.discard(h) != nil {
 				return
 			}
@@ -47,6 +46,11 @@ func (c *Conn) read() {
 			if c.discard(h) != nil {
 				return
 			}
+			if c.srv.cfg.CountPongs {
+				c.mu.Lock()
+				c.touch(false)
+				c.mu.Unlock()
+			}
 		case ws.OpClose:
 			payload, err := c.payload(h, nil)
 			if err != nil {
@@ -61,7 +65,7 @@ func (c *Conn) read() {
 				continue
 			}
 			if !utf8.Valid(msg) {
-				c.shut(int(ws.StatusInvalidFramePayloadData), "")
+				c.cut(CauseEncoding)
 				continue
 			}
 			c.message(msg)
@@ -70,24 +74,24 @@ func (c *Conn) read() {
 	}
 }
 
-// objection returns the close code and reason for a frame that the gateway does not take, judged by its header alone,
-// or 0. headerErr is what reading the header gave, have the length of the fragments before it.
-func (c *Conn) objection(h ws.Header, headerErr error, have int, fragmented bool) (int, string) {
+// objection returns why the gateway does not take a frame, judged by its header alone, or nothing. headerErr is what
+// reading the header gave, have the length of the fragments before it.
+func (c *Conn) objection(h ws.Header, headerErr error, have int, fragmented bool) Cause {
 	state := ws.StateServerSide
 	if fragmented {
 		state = state.Set(ws.StateFragmented)
 	}
 	switch {
 	case headerErr != nil || ws.CheckHeader(h, state) != nil:
-		return int(ws.StatusProtocolError), ""
+		return CauseProtocol
 	case h.OpCode == ws.OpBinary:
-		return int(ws.StatusUnsupportedData), ""
+		return CauseBinary
 	case h.Length > int64(c.srv.cfg.Frame):
-		return int(ws.StatusMessageTooBig), frameTooBig(c.srv.cfg.Frame)
-	case h.OpCode.IsData() && int64(have)+h.Length > int64(c.srv.cfg.Message):
-		return int(ws.StatusMessageTooBig), ""
+		return CauseFrameSize
+	case !h.OpCode.IsControl() && int64(have)+h.Length > int64(c.srv.cfg.Message):
+		return CauseMessageSize
 	}
-	return 0, ""
+	return ""
 }
 
 // payload appends the payload of a frame to buf.
@@ -112,7 +116,7 @@ func (c *Conn) ping(payload []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.srv.cfg.IgnorePings {
-		c.touch(false)
+		c.touch(c.srv.cfg.ActivePings)
 	}
 	// A client that does not read gets no more PONGs than fit: its PINGs must not fill the memory.
 	if c.srv.cfg.SilentPings || c.state != stateOpen || c.outBytes > 2*c.srv.cfg.Buffer {
@@ -123,22 +127,18 @@ func (c *Conn) ping(payload []byte) {
 
 // clientClosed answers the client's close frame with its own code, and ends the connection.
 func (c *Conn) clientClosed(payload []byte) {
-	code, reason := int(ws.StatusNoStatusRcvd), noStatusReason
+	code, reason, answer := codeNoStatus, noStatusReason, ""
 	if len(payload) > 0 {
 		status, text := ws.ParseCloseFrameData(payload)
 		if len(payload) == 1 || ws.CheckCloseFrameData(status, text) != nil {
-			c.shut(int(ws.StatusProtocolError), "")
+			c.cut(CauseProtocol)
 			return
 		}
-		code, reason = int(status), text
+		code, reason, answer = int(status), text, text
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.leave(code, reason) {
-		answer := reason
-		if code == 1005 {
-			answer = ""
-		}
 		c.enqueue(outgoing{data: closeFrame(code, answer), closing: true, answer: true}, 0)
 	}
 }
@@ -171,8 +171,4 @@ func (c *Conn) message(data []byte) {
 	if c.state == stateOpen {
 		c.addTask(task{data: data})
 	}
-}
-
-func frameTooBig(limit int) string {
-	return fmt.Sprintf("Max frame length of %d has been exceeded.", limit)
 }

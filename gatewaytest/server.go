@@ -24,11 +24,13 @@ type Server struct {
 	// is appended.
 	ManagementURL string
 
-	cfg    Config
-	log    *slog.Logger
-	client *http.Client
-	http   *http.Server
-	route  routes
+	cfg      Config
+	log      *slog.Logger
+	client   *http.Client
+	http     *http.Server
+	route    routes
+	serving  chan struct{} // closed when nothing is accepted any more
+	connects bucket
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -105,6 +107,8 @@ func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server
 		log:           cfg.Logger,
 		client:        &http.Client{Transport: t},
 		route:         newRoutes(&cfg),
+		serving:       make(chan struct{}),
+		connects:      bucket{rate: cfg.ConnectRate},
 		conns:         map[string]*Conn{},
 		refused:       map[int]int{},
 		ended:         map[int]int{},
@@ -114,7 +118,10 @@ func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server
 		Handler:  http.HandlerFunc(s.serve),
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	s.wg.Go(func() { s.http.Serve(l) })
+	go func() {
+		defer close(s.serving)
+		s.http.Serve(l)
+	}()
 	return s
 }
 
@@ -131,6 +138,8 @@ func (s *Server) Close() {
 	s.mu.Unlock()
 	s.cancel()
 	s.http.Close()
+	<-s.serving
+	s.http.Close() // the first one misses a connection that was just being accepted
 	for _, c := range conns {
 		c.Drop()
 	}
@@ -225,15 +234,4 @@ func (s *Server) remove(c *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c.id)
-}
-
-// lookup returns the open connection of that id, or nil.
-func (s *Server) lookup(id string) *Conn {
-	s.mu.Lock()
-	c := s.conns[id]
-	s.mu.Unlock()
-	if c == nil || !c.open() {
-		return nil
-	}
-	return c
 }
