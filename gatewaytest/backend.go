@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"time"
 )
 
 // A Handler is a backend: it gets an event and returns a result, as a Lambda function behind a proxy integration does.
@@ -84,7 +84,7 @@ func (s *Server) connect(r *http.Request, id string, o origin) (*Response, int) 
 	ctx, cancel := context.WithCancel(r.Context()) // the client gives up
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	resp, err := s.invoke(ctx, h, s.connectEvent(r, id, o, time.Now()))
+	resp, err := s.invoke(ctx, h, s.connectEvent(r, id, o))
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, http.StatusGatewayTimeout
@@ -144,6 +144,8 @@ func (c *Conn) work() {
 func (c *Conn) handleMessage(data []byte) {
 	s := c.srv
 	if s.route.echo {
+		s.log.LogAttrs(s.ctx, slog.LevelDebug, "message",
+			slog.String("conn", c.id), slog.String("route", "$default"), slog.Int("bytes", len(data)))
 		c.push(data, true)
 		return
 	}
@@ -153,6 +155,8 @@ func (c *Conn) handleMessage(data []byte) {
 		c.sendError("Forbidden", ev)
 		return
 	}
+	s.log.LogAttrs(s.ctx, slog.LevelDebug, "message",
+		slog.String("conn", c.id), slog.String("route", key), slog.Int("bytes", len(data)))
 	resp, err := s.invoke(s.ctx, h, ev)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

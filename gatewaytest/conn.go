@@ -20,7 +20,7 @@ type Conn struct {
 	id          string
 	number      int // in the order of arrival; set by Server.add
 	origin      origin
-	connectedAt time.Time
+	connectedAt time.Time // when the client got the 101
 	wire        *wire
 	in          *bufio.Reader // for the reading goroutine alone
 
@@ -91,6 +91,7 @@ func (c *Conn) start() {
 	c.startWriter()
 	c.mu.Unlock()
 	c.srv.wg.Go(c.read)
+	c.srv.log.Info("connected", "conn", c.id)
 }
 
 // ID returns the connectionId, as the backend sees it. The client cannot see it: the 101 carries none.
@@ -176,8 +177,9 @@ func (c *Conn) leave(code int, reason string) bool {
 		return false
 	}
 	c.state, c.code, c.reason = stateClosing, code, reason
-	c.closeBy = time.Now().Add(closeWait)
-	c.timer.Reset(closeWait)
+	latency, _, _ := c.wire.delays()
+	c.closeBy = time.Now().Add(closeWait + latency)
+	c.timer.Reset(closeWait + latency)
 	c.addTask(task{disconnect: true, code: code, reason: reason})
 	c.room.Broadcast()
 	c.srv.left(code)

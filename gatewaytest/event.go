@@ -83,9 +83,10 @@ type Identity struct {
 
 // An origin is what the events of a connection have in common.
 type origin struct {
-	host       string
-	identity   Identity
-	authorizer map[string]any
+	host        string
+	identity    Identity
+	authorizer  map[string]any
+	connectedAt time.Time // when the handshake came in
 }
 
 func (s *Server) newOrigin(r *http.Request) origin {
@@ -93,7 +94,7 @@ func (s *Server) newOrigin(r *http.Request) origin {
 	if err != nil {
 		ip = r.RemoteAddr
 	}
-	o := origin{host: r.Host, identity: Identity{SourceIP: ip, UserAgent: r.UserAgent()}}
+	o := origin{host: r.Host, identity: Identity{SourceIP: ip, UserAgent: r.UserAgent()}, connectedAt: time.Now()}
 	if f := s.cfg.AuthorizerContext; f != nil {
 		o.authorizer = f(r)
 	}
@@ -104,7 +105,7 @@ func (s *Server) newOrigin(r *http.Request) origin {
 const apiID = "a1b2c3d4e5"
 
 // newEvent returns what all events of a connection contain.
-func (s *Server) newEvent(typ, route, connectionID string, o origin, connectedAt time.Time) *Event {
+func (s *Server) newEvent(typ, route, connectionID string, o origin) *Event {
 	now := time.Now().UTC()
 	requestID := newID()
 	return &Event{RequestContext: RequestContext{
@@ -115,7 +116,7 @@ func (s *Server) newEvent(typ, route, connectionID string, o origin, connectedAt
 		RequestTime:       now.Format("02/Jan/2006:15:04:05 -0700"),
 		MessageDirection:  "IN",
 		Stage:             s.cfg.Stage,
-		ConnectedAt:       connectedAt.UnixMilli(),
+		ConnectedAt:       o.connectedAt.UnixMilli(),
 		RequestTimeEpoch:  now.UnixMilli(),
 		Identity:          o.identity,
 		RequestID:         requestID,
@@ -125,8 +126,8 @@ func (s *Server) newEvent(typ, route, connectionID string, o origin, connectedAt
 	}}
 }
 
-func (s *Server) connectEvent(r *http.Request, id string, o origin, at time.Time) *Event {
-	ev := s.newEvent(Connect, "$connect", id, o, at)
+func (s *Server) connectEvent(r *http.Request, id string, o origin) *Event {
+	ev := s.newEvent(Connect, "$connect", id, o)
 	ev.Headers, ev.MultiValueHeaders = map[string]string{}, map[string][]string{}
 	set := func(name string, values ...string) {
 		// Of several values the single-value form has the last, as with REST APIs.
@@ -166,14 +167,14 @@ func lastValues(q url.Values) map[string]string {
 }
 
 func (c *Conn) messageEvent(route string, data []byte) *Event {
-	ev := c.srv.newEvent(Message, route, c.id, c.origin, c.connectedAt)
+	ev := c.srv.newEvent(Message, route, c.id, c.origin)
 	ev.RequestContext.MessageID = newID()
 	ev.Body = string(data)
 	return ev
 }
 
 func (c *Conn) disconnectEvent(code int, reason string) *Event {
-	ev := c.srv.newEvent(Disconnect, "$disconnect", c.id, c.origin, c.connectedAt)
+	ev := c.srv.newEvent(Disconnect, "$disconnect", c.id, c.origin)
 	ev.RequestContext.DisconnectStatusCode, ev.RequestContext.DisconnectReason = code, reason
 	ev.Headers = map[string]string{"Host": c.origin.host, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
 	ev.MultiValueHeaders = map[string][]string{}

@@ -128,7 +128,7 @@ func (c *Conn) info() connInfo {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return connInfo{
-		ConnectedAt:  c.connectedAt.UTC().Format(iso8601),
+		ConnectedAt:  c.origin.connectedAt.UTC().Format(iso8601),
 		LastActiveAt: c.lastData.UTC().Format(iso8601),
 		Identity:     c.origin.identity,
 	}

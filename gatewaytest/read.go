@@ -3,6 +3,8 @@ package gatewaytest
 import (
 	"errors"
 	"io"
+	"log/slog"
+	"math"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -30,7 +32,10 @@ func (c *Conn) read() {
 		}
 		if cause := c.objection(h, err, len(msg), started); cause != "" {
 			c.cut(cause)
-			if err != nil || c.discard(h) != nil {
+			if err != nil {
+				h.Length = math.MaxInt64 // where the next frame begins is anybody's guess
+			}
+			if c.discard(h) != nil {
 				return
 			}
 			continue
@@ -113,6 +118,7 @@ func (c *Conn) discard(h ws.Header) error {
 
 func (c *Conn) ping(payload []byte) {
 	c.srv.pings.Add(1)
+	c.srv.log.LogAttrs(c.srv.ctx, slog.LevelDebug, "ping", slog.String("conn", c.id))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.srv.cfg.IgnorePings {

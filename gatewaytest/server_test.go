@@ -2,39 +2,170 @@ package gatewaytest_test
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/apigws/apigws/gatewaytest"
 	"github.com/coder/websocket"
+	"github.com/gobwas/ws"
 )
 
-// dial connects to s and closes the connection with the test.
-func dial(t *testing.T, s *gatewaytest.Server) *websocket.Conn {
+// bubble runs f on an in-memory server in a bubble.
+func bubble(t *testing.T, cfg *gatewaytest.Config, f func(t *testing.T, s *gatewaytest.Server)) {
 	t.Helper()
-	c, _, err := websocket.Dial(t.Context(), s.URL, &websocket.DialOptions{HTTPClient: s.Client()})
+	synctest.Test(t, func(t *testing.T) {
+		s := gatewaytest.NewInMemory(cfg)
+		defer s.Close()
+		f(t, s)
+	})
+}
+
+// sleep waits, and for all that follows from it.
+func sleep(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// A client is a WebSocket client that does as it is told, right or wrong.
+type client struct {
+	t *testing.T
+	net.Conn
+	id string
+}
+
+// dial connects without any politeness of a library: nothing is answered unless the test does.
+func dial(t *testing.T, s *gatewaytest.Server) *client {
+	t.Helper()
+	d := ws.Dialer{NetDial: s.Client().Transport.(*http.Transport).DialContext}
+	conn, br, _, err := d.Dial(t.Context(), s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.CloseNow() })
-	c.SetReadLimit(1 << 20)
-	return c
+	if br != nil {
+		t.Fatalf("%d bytes along with the 101", br.Buffered())
+	}
+	t.Cleanup(func() { conn.Close() })
+	conns := s.Conns()
+	return &client{t: t, Conn: conn, id: conns[len(conns)-1].ID()}
 }
 
-func echo(t *testing.T, c *websocket.Conn, msg string) {
+// send writes a frame.
+func (c *client) send(f ws.Frame) {
+	c.t.Helper()
+	if _, err := c.Write(ws.MustCompileFrame(ws.MaskFrame(f))); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *client) text(s string) {
+	c.t.Helper()
+	c.send(ws.NewTextFrame([]byte(s)))
+}
+
+// read reads a frame, or gives up after a minute.
+func (c *client) read() (ws.Frame, error) {
+	c.SetReadDeadline(time.Now().Add(time.Minute))
+	h, err := ws.ReadHeader(c)
+	if err != nil {
+		return ws.Frame{}, err
+	}
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	for n := 0; n < len(f.Payload); {
+		m, err := c.Read(f.Payload[n:])
+		if n += m; err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// want reads a frame and compares it.
+func (c *client) want(op ws.OpCode, payload string) {
+	c.t.Helper()
+	f, err := c.read()
+	if err != nil {
+		c.t.Fatalf("want %q: %v", payload, err)
+	}
+	if f.Header.OpCode != op || !f.Header.Fin || f.Header.Masked || string(f.Payload) != payload {
+		c.t.Fatalf("got frame %v %.100q, want %v %.100q", f.Header, f.Payload, op, payload)
+	}
+}
+
+func (c *client) wantText(s string) {
+	c.t.Helper()
+	c.want(ws.OpText, s)
+}
+
+// wantClose reads the close frame.
+func (c *client) wantClose(code int, reason string) {
+	c.t.Helper()
+	c.want(ws.OpClose, string(ws.NewCloseFrameBody(ws.StatusCode(code), reason)))
+}
+
+// wantError reads until the end of the connection, for which nothing more may come.
+func (c *client) wantError(target error) {
+	c.t.Helper()
+	f, err := c.read()
+	if !errors.Is(err, target) {
+		c.t.Fatalf("got frame %v, error %v, want %v", f.Header, err, target)
+	}
+}
+
+// wantSilence checks that nothing has come and that the connection stands.
+func (c *client) wantSilence() {
+	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(1))
+	if n, err := c.Read(make([]byte, 1)); n > 0 || !errors.Is(err, context.DeadlineExceeded) && !isTimeout(err) {
+		c.t.Fatalf("read %d bytes, error %v, want silence", n, err)
+	}
+}
+
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
+// handshake dials with a header and returns the answer: its status, or 101.
+func handshake(t *testing.T, s *gatewaytest.Server, url string, header http.Header) *http.Response {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if err := c.Write(ctx, websocket.MessageText, []byte(msg)); err != nil {
+	c, resp, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPClient: s.Client(), HTTPHeader: header})
+	if err == nil {
+		t.Cleanup(func() { c.CloseNow() })
+	} else if resp == nil {
 		t.Fatal(err)
 	}
-	_, got, err := c.Read(ctx)
-	if err != nil || string(got) != msg {
-		t.Fatalf("echo of %q: %q, %v", msg, got, err)
-	}
+	return resp
 }
 
+// call sends a request to @connections, or wherever path leads to, and returns the answer and its body.
+func call(t *testing.T, s *gatewaytest.Server, method, path, body string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.ManagementURL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := s.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(b)
+}
+
+func closed(s *gatewaytest.Server, code int) int { return s.Stats().Closed[code] }
+
+// TestNetworks does the same on each kind of network, with another client.
 func TestNetworks(t *testing.T) {
 	for name, start := range map[string]func(*gatewaytest.Config) *gatewaytest.Server{
 		"TCP": gatewaytest.NewServer, "TLS": gatewaytest.NewTLSServer, "memory": gatewaytest.NewInMemory,
@@ -42,35 +173,128 @@ func TestNetworks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := start(nil)
 			defer s.Close()
-			c := dial(t, s)
-			echo(t, c, "hello")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			dial := func() *websocket.Conn {
+				c, _, err := websocket.Dial(ctx, s.URL, &websocket.DialOptions{HTTPClient: s.Client()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { c.CloseNow() })
+				return c
+			}
+			c := dial()
+			if err := c.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			if _, msg, err := c.Read(ctx); err != nil || string(msg) != "hello" {
+				t.Errorf("echo: %q, %v", msg, err)
+			}
 			if err := c.Close(websocket.StatusNormalClosure, "bye"); err != nil {
 				t.Errorf("close handshake: %v", err)
+			}
+
+			if resp, _ := call(t, s, "GET", "/@connections/JC1dgf9yoAMCK-g=", ""); resp.StatusCode != http.StatusGone {
+				t.Errorf("@connections: %v", resp.Status)
+			}
+
+			c = dial()
+			conn := s.Conns()[0]
+			conn.Send([]byte("last"))
+			if _, msg, err := c.Read(ctx); err != nil || string(msg) != "last" {
+				t.Errorf("push: %q, %v", msg, err)
+			}
+			conn.Drop()
+			if _, _, err := c.Read(ctx); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("after a reset: %v", err)
+			}
+
+			c = dial()
+			s.Close()
+			if _, _, err := c.Read(ctx); err == nil {
+				t.Error("no error after Close")
+			}
+			if _, _, err := websocket.Dial(ctx, s.URL, &websocket.DialOptions{HTTPClient: s.Client()}); err == nil {
+				t.Error("handshake after Close")
 			}
 		})
 	}
 }
 
-func TestIdleCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := gatewaytest.NewInMemory(nil)
-		defer s.Close()
-		c := dial(t, s)
-		time.Sleep(time.Minute)
-		echo(t, c, "hello")
-		time.Sleep(2*time.Minute - 1)
-		synctest.Wait()
-		if n := len(s.Conns()); n != 1 {
-			t.Fatalf("%d connections before the cut", n)
+// TestClose leaves it to the bubble to find goroutines that are left.
+func TestClose(t *testing.T) {
+	block := func(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest.Response, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	t.Run("in every state", func(t *testing.T) {
+		cfg := &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$default": block, "$disconnect": block}}
+		bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
+			dial(t, s).text("handler") // waits in a handler
+			dial(t, s)                 // waits in reading
+			s.Conns()[1].Freeze(true)
+			frozen := dial(t, s)
+			frozen.text("lost")
+			s.Conns()[2].FreezeOut(true)
+			s.Conns()[2].Send([]byte("stuck"))
+			dial(t, s) // waits for the answer to the close frame
+			s.Conns()[3].Close(1000, "")
+			go func() { // waits in a handshake
+				s.Hold(true)
+				_, _, err := websocket.Dial(context.Background(), s.URL, &websocket.DialOptions{HTTPClient: s.Client()})
+				if err == nil {
+					t.Error("handshake came through")
+				}
+			}()
+			sleep(time.Millisecond)
+			s.Close()
+			if n := len(s.Conns()); n != 0 {
+				t.Errorf("%d connections after Close", n)
+			}
+		})
+	})
+	t.Run("during $connect", func(t *testing.T) {
+		cfg := &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$connect": block}}
+		bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
+			go websocket.Dial(context.Background(), s.URL, &websocket.DialOptions{HTTPClient: s.Client()})
+			sleep(time.Second)
+			s.Close()
+		})
+	})
+}
+
+func TestConns(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+		for range 20 {
+			dial(t, s)
 		}
-		time.Sleep(2)
-		synctest.Wait()
-		if n := len(s.Conns()); n != 0 {
-			t.Fatalf("%d connections after the cut", n)
+		first := s.Conns()
+		for i, c := range first {
+			if got := s.Conns(); got[0] != c || len(got) != 20-i {
+				t.Fatalf("oldest of %d is not connection %d", len(got), i)
+			}
+			c.Drop()
 		}
-		_, _, err := c.Read(t.Context())
-		if websocket.CloseStatus(err) != 1001 {
-			t.Error(err)
+		if st := s.Stats(); st.Accepted != 20 || st.Closed[1006] != 20 {
+			t.Errorf("%+v", st)
 		}
 	})
+}
+
+func TestConfigPanics(t *testing.T) {
+	h := func(context.Context, *gatewaytest.Event) (*gatewaytest.Response, error) { return nil, nil }
+	for want, cfg := range map[string]*gatewaytest.Config{
+		"both Backend and Routes": {Backend: h, Routes: map[string]gatewaytest.Handler{}},
+		"RouteSelection":          {Routes: map[string]gatewaytest.Handler{}, RouteSelection: "${request.header.x}"},
+		"listen":                  {Addr: "256.0.0.1:0"},
+	} {
+		func() {
+			defer func() {
+				if p, ok := recover().(string); !ok || !strings.Contains(p, want) {
+					t.Errorf("panic with %q, want %q", p, want)
+				}
+			}()
+			gatewaytest.NewServer(cfg)
+		}()
+	}
 }
