@@ -1,0 +1,338 @@
+package apigws
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// verdictDelay is how long a failed write waits for the reader to find out
+// why: the close frame that explains a broken pipe is usually there already.
+const verdictDelay = time.Second
+
+// errRetired ends a connection that the client itself has no more use for.
+var errRetired = errors.New("apigws: connection retired")
+
+// errHandedOver answers the Read of a Conn whose OnConnect has returned.
+var errHandedOver = errors.New("apigws: Conn used after OnConnect returned")
+
+// A Conn is one connection as OnConnect sees it, before the client uses it.
+// It must not be used after OnConnect has returned. Its methods may be called
+// concurrently.
+type Conn struct {
+	client     *Client
+	generation int
+	gap        time.Duration
+	opened     time.Time
+
+	ws   *websocket.Conn
+	wire *wire
+
+	// early takes what arrives while OnConnect runs; then all goes to the
+	// client's inbox.
+	early *inbox
+	// blocked says that the reader waits for a slow consumer, freed when it
+	// last did, from opened.
+	blocked atomic.Bool
+	freed   atomic.Int64
+	// dataAt is when a message last came or went, from opened.
+	dataAt atomic.Int64
+
+	dead     chan struct{} // closed by fail
+	failOnce sync.Once
+	cause    error // why; written before dead is closed
+
+	handedOver chan struct{} // closed when OnConnect has returned
+	finished   chan struct{} // closed when the reader has ended
+	settled    chan struct{} // closed when it is known what was lost
+	pass       chan struct{} // lets one message into a full inbox
+	pingSoon   chan struct{} // holds a token when the run loop should send a PING
+	sending    atomic.Bool   // the f of a spawnOne has not returned
+	senders    sync.WaitGroup
+}
+
+// newConn wraps a connection and starts its reader, which inter waits for.
+func (c *Client) newConn(ws *websocket.Conn, w *wire) *Conn {
+	conn := &Conn{
+		client:     c,
+		opened:     time.Now(),
+		ws:         ws,
+		wire:       w,
+		early:      newInbox(),
+		dead:       make(chan struct{}),
+		handedOver: make(chan struct{}),
+		finished:   make(chan struct{}),
+		settled:    make(chan struct{}),
+		pass:       make(chan struct{}),
+		pingSoon:   make(chan struct{}, 1),
+	}
+	ws.SetReadLimit(-1) // the reader has its own, which does not cost the connection
+	go conn.read()
+	return conn
+}
+
+// Generation numbers the connections of a client: 1 for the first.
+func (conn *Conn) Generation() int { return conn.generation }
+
+// Gap returns how long nobody was listening before this connection: from the
+// end of the one before it until this one's handshake. It is 0 for the first
+// connection and for one made by a rotation.
+func (conn *Conn) Gap() time.Duration { return conn.gap }
+
+// Write sends p as one text message on this connection, before any other
+// write reaches it. Errors are those of Client.Write; it is never sent again
+// on another connection.
+func (conn *Conn) Write(ctx context.Context, p []byte) error {
+	if err := conn.client.checkMessage(p); err != nil {
+		return err
+	}
+	if conn.isHandedOver() {
+		return fmt.Errorf("%w: %w", ErrNotSent, errHandedOver)
+	}
+	verdict, err := conn.send(ctx, p, untracked)
+	switch verdict {
+	case taken:
+		return nil
+	case unknown:
+		return fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+	default:
+		return fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+}
+
+// WriteJSON writes the JSON of v as one message, as Write does.
+func (conn *Conn) WriteJSON(ctx context.Context, v any) error {
+	p, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return conn.Write(ctx, p)
+}
+
+// Read returns the next message of this connection. What OnConnect does not
+// read goes to Client.Read. Cancelling ctx does not cost the connection.
+func (conn *Conn) Read(ctx context.Context) ([]byte, error) {
+	if conn.isHandedOver() {
+		return nil, errHandedOver
+	}
+	item, ok := conn.early.pop(ctx, conn.dead)
+	switch {
+	case ok:
+		return item.data, item.err
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	default:
+		return nil, conn.cause
+	}
+}
+
+// ReadJSON reads the next message into v, as Read does.
+func (conn *Conn) ReadJSON(ctx context.Context, v any) error {
+	p, err := conn.Read(ctx)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(p, v)
+}
+
+func (conn *Conn) isHandedOver() bool {
+	select {
+	case <-conn.handedOver:
+		return true
+	default:
+		return false
+	}
+}
+
+// handOver lets messages flow to the client's inbox.
+func (conn *Conn) handOver() {
+	close(conn.handedOver)
+	conn.early.moveTo(conn.client.inbox)
+}
+
+// send puts one message on the wire. A failed write fails the connection.
+func (conn *Conn) send(ctx context.Context, p []byte, as tracking) (verdict, error) {
+	verdict, err := conn.wire.message(ctx, p, as)
+	if verdict == taken {
+		if conn.client.opts.Keepalive.Message != nil {
+			conn.dataAt.Store(int64(time.Since(conn.opened)))
+		}
+		conn.client.counters.sent(len(p))
+		return taken, nil
+	}
+	if err == errSealed || err == ctx.Err() {
+		return verdict, err // the connection is well
+	}
+	return verdict, conn.writeFailed(err)
+}
+
+// writeFailed fails the connection, with the reader's reason if it has one,
+// and returns the reason.
+func (conn *Conn) writeFailed(err error) error {
+	if errors.Is(err, ErrWriteTimeout) {
+		conn.fail(err)
+		return conn.cause
+	}
+	wait := time.NewTimer(verdictDelay)
+	defer wait.Stop()
+	select {
+	case <-conn.dead:
+	case <-wait.C:
+	}
+	conn.fail(fmt.Errorf("apigws: write failed: %w", err))
+	return conn.cause
+}
+
+// fail says that the connection is dead, and why. Only the first call counts:
+// reader, writer and keepalive may all find out.
+func (conn *Conn) fail(cause error) {
+	conn.failOnce.Do(func() {
+		conn.cause = cause
+		close(conn.dead)
+	})
+	<-conn.dead
+}
+
+// spawn runs f, which may wait for the network, beside the run loop. inter
+// waits for it.
+func (conn *Conn) spawn(f func()) {
+	conn.senders.Go(f)
+}
+
+// spawnOne does as spawn, unless the last f of a spawnOne still runs: while
+// the path is stuck there is no use in more.
+func (conn *Conn) spawnOne(f func()) (started bool) {
+	if conn.sending.Swap(true) {
+		return false
+	}
+	conn.spawn(func() {
+		defer conn.sending.Store(false)
+		f()
+	})
+	return true
+}
+
+// ping sends a PING and waits for its PONG.
+func (conn *Conn) ping(ctx context.Context) (time.Duration, error) {
+	start := time.Now()
+	done := make(chan struct{})
+	if err := conn.wire.ping(done); err != nil {
+		return 0, conn.writeFailed(err)
+	}
+	select {
+	case <-done:
+		return time.Since(start), nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-conn.dead:
+		return 0, conn.cause
+	}
+}
+
+// ponged is called by the reader for every PONG.
+func (conn *Conn) ponged(payload []byte) {
+	rtt, more, ok := conn.wire.pong(payload)
+	if !ok {
+		return
+	}
+	conn.client.counters.pong(rtt)
+	if more && conn.wire.window != nil {
+		wake(conn.pingSoon)
+	}
+}
+
+// read is the reader: it passes on what the connection brings until it ends,
+// and then says why.
+func (conn *Conn) read() {
+	defer close(conn.finished)
+	conn.fail(closeReason(conn.readMessages()))
+}
+
+func (conn *Conn) readMessages() error {
+	c := conn.client
+	ctx := context.Background() // without Done, coder/websocket does not allocate
+	to := conn.early
+	for {
+		_, r, err := conn.ws.Reader(ctx)
+		if err != nil {
+			return err
+		}
+		item, err := conn.readMessage(r)
+		if err != nil {
+			return err
+		}
+		if c.opts.Keepalive.Message != nil {
+			conn.dataAt.Store(int64(time.Since(conn.opened)))
+		}
+		if item.err == nil && c.intercept(item.data) {
+			continue
+		}
+		if !to.tryPush(item) {
+			conn.blocked.Store(true)
+			to = to.push(item, conn.pass, conn.dead)
+			conn.freed.Store(int64(time.Since(conn.opened)))
+			conn.blocked.Store(false)
+		}
+	}
+}
+
+// closeReason turns the reader's error into what users test for.
+func closeReason(err error) error {
+	var closed websocket.CloseError
+	if errors.As(err, &closed) {
+		return &CloseError{Code: int(closed.Code), Reason: closed.Reason}
+	}
+	return fmt.Errorf("apigws: connection lost without a close frame: %w", err)
+}
+
+// scratch buffers are borrowed for the time of one message, so that an idle
+// connection holds none.
+var scratch = sync.Pool{New: func() any {
+	buf := make([]byte, 4096)
+	return &buf
+}}
+
+// readMessage reads one message to its end. One that is too large is read to
+// its end too, and dropped.
+func (conn *Conn) readMessage(r io.Reader) (inbound, error) {
+	limit := conn.client.opts.Limits.Message
+	borrowed := scratch.Get().(*[]byte)
+	defer scratch.Put(borrowed)
+	buf := *borrowed
+
+	n, size := 0, 0 // bytes in buf, bytes of the message
+	for {
+		m, err := r.Read(buf[n:])
+		n += m
+		size += m
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return inbound{}, err
+		}
+		if n < len(buf) {
+			continue
+		}
+		if size > limit {
+			n = 0
+		} else {
+			buf = append(buf, make([]byte, len(buf))...)
+			*borrowed = buf
+		}
+	}
+	conn.client.counters.received(size)
+	if size > limit {
+		return inbound{err: &TooLargeError{size, limit}}, nil
+	}
+	data := make([]byte, n)
+	copy(data, buf)
+	return inbound{data: data}, nil
+}

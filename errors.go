@@ -1,0 +1,149 @@
+package apigws
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+var (
+	// ErrClosed is wrapped by every error of a client that has ended, be it
+	// by Close or by a failure that no retry can mend. In the second case the
+	// error wraps that failure too.
+	ErrClosed = errors.New("apigws: client is closed")
+
+	// ErrNotSent is wrapped by an error of Write when nothing that the
+	// gateway could deliver has left: the message may be written again
+	// without fear of a duplicate.
+	ErrNotSent = errors.New("apigws: message not sent")
+
+	// ErrUnconfirmed is wrapped by an error of Write, Flush or Close when a
+	// connection broke with messages on their way: they may have arrived or
+	// not.
+	ErrUnconfirmed = errors.New("apigws: message sent, arrival unconfirmed")
+
+	// ErrNoPong is wrapped when a PING stayed without its PONG: by the error
+	// with which the keepalive gives a connection up, and by Flush and Dial
+	// when they depend on PONGs and the gateway sends none.
+	ErrNoPong = errors.New("apigws: no PONG")
+
+	// ErrNotText is wrapped by Write when a message is not valid UTF-8. API
+	// Gateway carries text messages only.
+	ErrNotText = errors.New("apigws: message is not valid UTF-8")
+
+	// ErrWriteTimeout is wrapped by the error of a connection that did not
+	// take the bytes of a write within Options.WriteTimeout.
+	ErrWriteTimeout = errors.New("apigws: write timed out")
+)
+
+// An OptionError says that Dial was called with an argument or an option that
+// cannot work. Nothing was connected.
+type OptionError struct {
+	Field   string // "url", "Keepalive.Interval", ...
+	Problem string
+}
+
+func (e *OptionError) Error() string {
+	return fmt.Sprintf("apigws: %s %s", e.Field, e.Problem)
+}
+
+// A HandshakeError says that no connection came about. Its text holds neither
+// the query string nor headers nor the body.
+type HandshakeError struct {
+	// StatusCode is the status of the answer; 0 when there was none. API
+	// Gateway passes the status of the $connect integration through.
+	StatusCode int
+	// Header is the header of the answer.
+	Header http.Header
+	// Body is the beginning of the answer's body, at most 1 KiB.
+	Body []byte
+	// Err is what went wrong when there was no answer, or a wrong one.
+	Err error
+}
+
+func (e *HandshakeError) Error() string {
+	switch {
+	case e.Err == nil:
+		return fmt.Sprintf("apigws: handshake refused: %d %s", e.StatusCode, http.StatusText(e.StatusCode))
+	case e.StatusCode == 0:
+		return fmt.Sprintf("apigws: handshake failed: %v", e.Err)
+	default:
+		return fmt.Sprintf("apigws: handshake failed with status %d: %v", e.StatusCode, e.Err)
+	}
+}
+
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// A CloseError is the close frame with which the gateway ended a connection.
+type CloseError struct {
+	Code   int // RFC 6455, section 7.4; 1005 when the frame had none
+	Reason string
+}
+
+func (e *CloseError) Error() string {
+	if e.Reason == "" {
+		return fmt.Sprintf("apigws: closed by the gateway: %d", e.Code)
+	}
+	return fmt.Sprintf("apigws: closed by the gateway: %d %q", e.Code, e.Reason)
+}
+
+// rejects reports whether the close code blames something that was sent:
+// sending it again would end the next connection too.
+func (e *CloseError) rejects() bool {
+	switch e.Code {
+	case 1002, 1003, 1007, 1009:
+		return true
+	}
+	return false
+}
+
+// A TooLargeError says that a message is larger than Limits.Message, or a URL
+// longer than Limits.URL. A message to be written was not sent; one that was
+// received has been skipped. The connection stays.
+type TooLargeError struct {
+	Size, Limit int
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("apigws: %d bytes exceed the limit of %d", e.Size, e.Limit)
+}
+
+// A GatewayError is an error frame of the gateway itself: a text message such
+// as
+//
+//	{"message": "Forbidden", "connectionId":"eHrdFcnvvHcCE-w=", "requestId":"eHrjDEuVPHcFWMg="}
+//
+// that answers a message it could not route or whose integration failed. The
+// connection stays open. A backend can send the same keys, so the frame is
+// recognised, not authenticated.
+type GatewayError struct {
+	Message      string `json:"message"` // "Forbidden", "Internal server error", "Endpoint request timed out", ...
+	ConnectionID string `json:"connectionId"`
+	RequestID    string `json:"requestId"`
+}
+
+func (e *GatewayError) Error() string {
+	return fmt.Sprintf("apigws: gateway error: %s (request %s)", e.Message, e.RequestID)
+}
+
+// maxGatewayError bounds what is looked at: the frames seen are of about 100
+// bytes.
+const maxGatewayError = 1024
+
+// parseGatewayError returns the error frame that p is, or nil. It must have
+// exactly the three keys, in any order and spacing, all of them strings.
+func parseGatewayError(p []byte) *GatewayError {
+	if len(p) > maxGatewayError || len(p) == 0 || p[0] != '{' && p[0] > ' ' {
+		return nil
+	}
+	var keys map[string]*string
+	if json.Unmarshal(p, &keys) != nil || len(keys) != 3 {
+		return nil
+	}
+	message, id, request := keys["message"], keys["connectionId"], keys["requestId"]
+	if message == nil || id == nil || request == nil {
+		return nil
+	}
+	return &GatewayError{Message: *message, ConnectionID: *id, RequestID: *request}
+}

@@ -1,0 +1,81 @@
+package apigws
+
+import (
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// hooks runs the callbacks that must be in order and never concurrent, on a
+// goroutine that exists only while there is something to run. What is queued
+// is bounded by what causes it: changes of state, and the gateway's answers
+// to our own messages.
+type hooks struct {
+	mu      sync.Mutex // guards what follows
+	queue   []func()
+	running bool
+	idle    *sync.Cond // on mu: nothing is running
+}
+
+func newHooks() *hooks {
+	h := &hooks{}
+	h.idle = sync.NewCond(&h.mu)
+	return h
+}
+
+// run queues f.
+func (h *hooks) run(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.queue = append(h.queue, f)
+	if !h.running {
+		h.running = true
+		go h.work() // ends when the queue is empty; wait waits for that
+	}
+}
+
+func (h *hooks) work() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.queue) > 0 {
+		f := h.queue[0]
+		h.queue = h.queue[1:]
+		h.mu.Unlock()
+		runHook(f)
+		h.mu.Lock()
+	}
+	h.running = false
+	h.idle.Broadcast()
+}
+
+// wait returns when all that was queued has run.
+func (h *hooks) wait() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.running {
+		h.idle.Wait()
+	}
+}
+
+// runHook marks, for inHook, the stack of everything that a user's callback
+// calls.
+//
+//go:noinline
+func runHook(f func()) { f() }
+
+// inHook reports whether the caller runs inside a callback. Close asks this:
+// it waits for the goroutines of the client, and a callback that calls Close
+// is on one of them.
+func inHook() bool {
+	pcs := make([]uintptr, 256)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for {
+		frame, more := frames.Next()
+		if strings.HasSuffix(frame.Function, "apigws.runHook") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}

@@ -1,0 +1,294 @@
+package apigws
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// Options say how to connect and how to stay connected. A nil *Options and
+// the zero value of every field mean the defaults. Dial copies them.
+type Options struct {
+	// HTTPClient makes the handshakes: its Transport brings TLS settings,
+	// proxies and dialling. Redirects are not followed, whatever its
+	// CheckRedirect says. Default: a client on http.DefaultTransport.
+	HTTPClient *http.Client
+
+	// Header is sent with every handshake.
+	Header http.Header
+
+	// Prepare, when set, is called before every handshake, reconnects
+	// included, and may change the URL's query and the headers of the
+	// request: a fresh token, a SigV4 signature. The request is a GET in its
+	// https form (http for ws), without the upgrade headers. req.Context()
+	// ends with the handshake's timeout. An error fails the attempt; it is
+	// retried unless Reconnect.Retry says otherwise.
+	Prepare func(req *http.Request) error
+
+	// Subprotocols are offered in the handshake. The gateway picks none
+	// unless the $connect integration returns one.
+	Subprotocols []string
+
+	// AllowInsecure permits ws:// to a host that is not loopback.
+	AllowInsecure bool
+
+	Limits    Limits
+	Keepalive Keepalive
+	Reconnect Reconnect
+
+	// OnConnect runs on each new connection before any other write reaches
+	// it: a new connection has a new connectionId, so what the backend keyed
+	// to the old one is set up again here. An error fails the connection,
+	// which is then retried. ctx ends when the connection breaks, when the
+	// client is closed, and after HandshakeTimeout. Inside, use the *Conn:
+	// the client's own Write waits for a connection that is open, which this
+	// one is not before OnConnect returns.
+	OnConnect func(ctx context.Context, conn *Conn) error
+
+	// OnState is told of every change of state, in order and never
+	// concurrently, on a goroutine that does nothing else: it may call the
+	// client. While it blocks, later changes wait and nothing else does.
+	OnState func(StateChange)
+
+	// OnGatewayError, when set, gets the gateway's own error frames, which
+	// Read then does not return. It shares its goroutine with OnState.
+	OnGatewayError func(*GatewayError)
+
+	// Resend, when positive, makes delivery at least once: written messages
+	// are kept, up to this many bytes, until a PONG proves that the gateway
+	// has them, and sent again, in order, when a connection breaks before.
+	// Write waits while the window is full. Default 0: none are kept.
+	//
+	// It depends on PONGs: each connection must answer one PING within
+	// Keepalive.Timeout before it is used.
+	Resend int
+
+	// Logger gets the events of the connection. Default: silent. No query,
+	// header or token is ever logged.
+	Logger *slog.Logger
+
+	// HandshakeTimeout bounds one handshake, Prepare included, and then the
+	// OnConnect of the connection. Default 30s: the gateway runs the
+	// authorizer and the $connect integration while the handshake waits, and
+	// cuts integrations at 29s.
+	HandshakeTimeout time.Duration
+
+	// WriteTimeout bounds the writing of a message once it has begun. A
+	// connection that exceeds it is given up. Default 10s.
+	WriteTimeout time.Duration
+
+	// CloseTimeout bounds Close: confirming what was written, and the close
+	// handshake. Default 5s.
+	CloseTimeout time.Duration
+
+	// wallClock replaces time.Now where the wall clock matters; for tests of
+	// suspended machines.
+	wallClock func() time.Time
+}
+
+// Keepalive says how a connection is kept from falling silent. A PING is due
+// one Interval after the last frame received; any inbound frame proves that
+// the peer is alive.
+//
+// API Gateway answers PINGs, and they reset its idle timer; both were
+// measured, independently, and neither is documented by AWS. Message is the
+// documented way: data.
+type Keepalive struct {
+	// Interval is the silence after which a PING is sent. Default 55s: two
+	// fit in the strictest idle limit, with time to miss one. It must be
+	// below Limits.Idle.
+	Interval time.Duration
+
+	// Timeout is how long the PONG, or any other frame, may take. A
+	// connection that brings nothing for so long counts as dead. Time in
+	// which the reader waits for a slow consumer does not count. Default 10s.
+	Timeout time.Duration
+
+	// Message, when set, is also sent: right after connecting, and then
+	// whenever Interval has passed without data in either direction. A busy
+	// connection sends none: messages are billed. Default: none.
+	Message []byte
+
+	// IsReply recognises the answers to Message, which Read then does not
+	// return. It is called on the reading goroutine and must not block.
+	IsReply func([]byte) bool
+
+	// Disabled turns PINGs and messages off. A dead path is then noticed only
+	// by a failing write.
+	Disabled bool
+}
+
+// Reconnect says how a client gets back after a break, and how it renews a
+// connection before the gateway ends it.
+type Reconnect struct {
+	// Backoff makes the policy of waiting between attempts. The default is
+	// exponential from 0.5s to 30s with full jitter and never gives up. When
+	// a policy returns backoff.Stop, the client ends with the last error;
+	// mind that backoff/v4's own exponential policy does so after 15 minutes
+	// unless its MaxElapsedTime is 0.
+	Backoff func() backoff.BackOff
+
+	// Stable is how long a connection must have been open before the backoff
+	// starts over. Default 10s.
+	Stable time.Duration
+
+	// Retry says whether a failure is worth another attempt; when it says no,
+	// the client ends with that failure. Default: Retryable, with one more
+	// try, and a fresh Prepare, after the first 401 or 403.
+	Retry func(error) bool
+
+	// RotateAfter is the age at which a connection is renewed: the next is
+	// made before the old one is closed. Default: 10 to 15 minutes before
+	// Limits.Lifetime, drawn anew for each connection. Negative: never.
+	RotateAfter time.Duration
+
+	// Drain is how long the old connection is still read after a renewal.
+	// Default 10s.
+	Drain time.Duration
+
+	// Fleet is how many clients may lose their connections at once, this one
+	// included. The first attempt after a break is spread over Fleet/500
+	// seconds: the gateway admits 500 new connections a second per account
+	// and Region (AWS's default quota). Default 0: the backoff's own jitter.
+	Fleet int
+
+	// Disabled makes the client end with its connection: Dial tries once,
+	// nothing is renewed by age.
+	Disabled bool
+}
+
+// fleetRate is the gateway's quota of new connections a second.
+const fleetRate = 500
+
+// withDefaults returns a checked copy of o, its defaults filled in.
+func (o *Options) withDefaults() (*Options, error) {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	opts.Header = opts.Header.Clone()
+	opts.Subprotocols = append([]string(nil), opts.Subprotocols...)
+	opts.Keepalive.Message = append([]byte(nil), opts.Keepalive.Message...)
+
+	k, r := &opts.Keepalive, &opts.Reconnect
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"HandshakeTimeout", opts.HandshakeTimeout},
+		{"WriteTimeout", opts.WriteTimeout},
+		{"CloseTimeout", opts.CloseTimeout},
+		{"Limits.Idle", opts.Limits.Idle},
+		{"Limits.Lifetime", opts.Limits.Lifetime},
+		{"Limits.Frame", time.Duration(opts.Limits.Frame)},
+		{"Limits.Message", time.Duration(opts.Limits.Message)},
+		{"Limits.URL", time.Duration(opts.Limits.URL)},
+		{"Keepalive.Interval", k.Interval},
+		{"Keepalive.Timeout", k.Timeout},
+		{"Reconnect.Stable", r.Stable},
+		{"Reconnect.Drain", r.Drain},
+		{"Reconnect.Fleet", time.Duration(r.Fleet)},
+		{"Resend", time.Duration(opts.Resend)},
+	} {
+		if d.value < 0 {
+			return nil, &OptionError{d.field, "must not be negative"}
+		}
+	}
+
+	opts.Limits.setDefaults()
+	setDefault(&opts.HandshakeTimeout, 30*time.Second)
+	setDefault(&opts.WriteTimeout, 10*time.Second)
+	setDefault(&opts.CloseTimeout, 5*time.Second)
+	setDefault(&k.Interval, 55*time.Second)
+	setDefault(&k.Timeout, 10*time.Second)
+	setDefault(&r.Stable, 10*time.Second)
+	setDefault(&r.Drain, 10*time.Second)
+	if opts.HTTPClient == nil {
+		opts.HTTPClient = &http.Client{}
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if r.Backoff == nil {
+		r.Backoff = func() backoff.BackOff { return newFullJitter() }
+	}
+	if opts.wallClock == nil {
+		opts.wallClock = time.Now
+	}
+
+	if !k.Disabled && k.Interval >= opts.Limits.Idle {
+		return nil, &OptionError{"Keepalive.Interval",
+			fmt.Sprintf("is %v, which is not below Limits.Idle, %v", k.Interval, opts.Limits.Idle)}
+	}
+	if r.RotateAfter >= opts.Limits.Lifetime {
+		return nil, &OptionError{"Reconnect.RotateAfter",
+			fmt.Sprintf("is %v, which is not below Limits.Lifetime, %v", r.RotateAfter, opts.Limits.Lifetime)}
+	}
+	if len(k.Message) > opts.Limits.Message {
+		return nil, &OptionError{"Keepalive.Message", "is larger than Limits.Message"}
+	}
+	for field := range opts.Header {
+		switch http.CanonicalHeaderKey(field) {
+		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version",
+			"Sec-Websocket-Extensions", "Sec-Websocket-Protocol":
+			return nil, &OptionError{"Header", "must not hold " + field + ": the handshake sets it"}
+		}
+	}
+	return &opts, nil
+}
+
+// parseURL checks the URL to dial and returns it in its https form: the form
+// that Prepare sees and SigV4 signs. Its errors name no query.
+func (o *Options) parseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		// The text of err holds the URL.
+		return nil, &OptionError{"url", "cannot be parsed"}
+	}
+	switch u.Scheme {
+	case "ws":
+		u.Scheme = "http"
+	case "wss":
+		u.Scheme = "https"
+	case "http", "https":
+	default:
+		return nil, &OptionError{"url", "must begin with wss:// or ws://"}
+	}
+	if u.Fragment != "" {
+		return nil, &OptionError{"url", "must not have a fragment (RFC 6455, section 3)"}
+	}
+	if err := o.checkURL(u); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// checkURL checks what Prepare may have changed too.
+func (o *Options) checkURL(u *url.URL) error {
+	if u.Hostname() == "" {
+		return &OptionError{"url", "has no host"}
+	}
+	if u.Scheme != "https" && !o.AllowInsecure && !isLoopback(u.Hostname()) {
+		return &OptionError{"url", "is not wss:// and its host is not loopback; Options.AllowInsecure would permit it"}
+	}
+	// The wss form is as long as the https form less two bytes.
+	if n := len(u.String()) - len("http") + len("ws"); n > o.Limits.URL {
+		return fmt.Errorf("%w: %w", &OptionError{"url", "is too long"}, &TooLargeError{n, o.Limits.URL})
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.IsLoopback()
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}

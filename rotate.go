@@ -1,0 +1,214 @@
+package apigws
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// A rotation renews one connection while it is open. Only the run loop uses
+// it.
+type rotation struct {
+	client  *Client
+	after   time.Duration // the age at which to begin
+	policy  backoff.BackOff
+	attempt chan attempted // brings the next connection; nil when none is on its way
+	cancel  context.CancelFunc
+	waiting []chan<- error // the calls of Rotate
+}
+
+type attempted struct {
+	conn *Conn
+	err  error
+}
+
+const never = time.Duration(math.MaxInt64)
+
+func (c *Client) newRotation() *rotation {
+	r := &rotation{client: c, after: c.opts.Reconnect.RotateAfter}
+	switch {
+	case r.after < 0, c.opts.Reconnect.Disabled:
+		r.after = never
+	case r.after == 0:
+		r.after = c.opts.Limits.rotateAfter()
+	}
+	return r
+}
+
+// beat begins the rotation of a connection that has reached the age, and
+// returns when it wants to be called again.
+func (r *rotation) beat(age time.Duration) (next time.Duration) {
+	if r.attempt != nil {
+		return never
+	}
+	if age >= r.after {
+		r.begin()
+		return never
+	}
+	return r.after - age
+}
+
+// request begins a rotation for a call of Rotate, or joins the one under way.
+func (r *rotation) request(answer chan<- error) {
+	r.waiting = append(r.waiting, answer)
+	if r.attempt == nil {
+		r.begin()
+	}
+}
+
+func (r *rotation) begin() {
+	c := r.client
+	if r.policy == nil {
+		r.policy = c.opts.Reconnect.Backoff()
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	result := make(chan attempted, 1)
+	r.attempt, r.cancel = result, cancel
+	c.graves.Go(func() { // cancel stops it; who reads the result waits for it
+		defer cancel()
+		conn, err := c.connect(ctx, effort{policy: r.policy, quiet: true})
+		result <- attempted{conn, err}
+	})
+}
+
+// arrived takes the result of the attempt under way. When it failed, the old
+// connection stays, and a later beat tries again.
+func (r *rotation) arrived(a attempted, age time.Duration) *Conn {
+	r.attempt = nil
+	if a.err == nil {
+		return a.conn
+	}
+	r.client.opts.Logger.Warn("rotation failed", "error", a.err)
+	r.answer(a.err)
+	if wait := r.policy.NextBackOff(); r.after != never && wait != backoff.Stop {
+		r.after = age + wait
+	} else {
+		r.after = never
+	}
+	return nil
+}
+
+// abandon gives up the attempt under way, if any.
+func (r *rotation) abandon() {
+	if r.attempt == nil {
+		return
+	}
+	r.cancel()
+	if a := <-r.attempt; a.conn != nil {
+		a.conn.fail(errRetired)
+		r.client.bury(a.conn)
+	}
+	r.answer(r.client.reason())
+}
+
+func (r *rotation) answer(err error) {
+	for _, w := range r.waiting {
+		w <- err // has room for it
+	}
+	r.waiting = nil
+}
+
+// Rotate renews the connection now: the next is made, with a fresh Prepare and
+// its OnConnect, before the old one is closed, and writes move over in order.
+// It returns nil when the next connection is in use. When the next cannot be
+// had, the old one stays; Rotate then keeps trying as after a break until ctx
+// ends, and returns a refusal at once. A rotation that is already under way
+// counts. Cancelling ctx ends the waiting, not the rotation.
+func (c *Client) Rotate(ctx context.Context) error {
+	answer := make(chan error, 1)
+	select {
+	case c.rotate <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+		return c.reason()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+		return c.reason()
+	}
+}
+
+// handover moves the client from a connection to its successor. Writers wait
+// meanwhile, for one round trip: that of the PING whose PONG proves that the
+// gateway has all earlier messages, so that none overtakes another.
+func (c *Client) handover(old, next *Conn) {
+	c.publish(nil)
+	old.wire.seal()
+	switch {
+	case old.wire.unproven() == 0, c.provesAll(old):
+		c.settle(old)
+		c.retire(old)
+	case c.ctx.Err() != nil:
+		c.retire(old)
+	default:
+		// The barrier of a gateway that answers no PING: the answer to a CLOSE
+		// proves as much as a PONG does.
+		old.shut(c.opts.CloseTimeout)
+		var closed *CloseError
+		if errors.As(old.cause, &closed) && closed.Code == 1000 {
+			old.wire.proveAll()
+		} else {
+			c.countLoss(old.cause)
+		}
+		c.bury(old)
+		<-old.settled
+		c.blame(old.cause)
+	}
+	c.counters.rotations.Add(1)
+	c.open(next)
+}
+
+// provesAll waits for the PONG that proves that all messages have arrived. In
+// the meantime it lets some messages into the inbox although it is full: the
+// PONG may be behind them.
+func (c *Client) provesAll(conn *Conn) bool {
+	limit := time.NewTimer(c.opts.Keepalive.Timeout)
+	defer limit.Stop()
+	done := make(chan struct{})
+	conn.spawn(func() {
+		if err := conn.wire.ping(done); err != nil {
+			conn.writeFailed(err)
+		}
+	})
+	for passes := 4 * inboxMessages; ; passes-- {
+		pass := conn.pass
+		if passes == 0 {
+			pass = nil
+		}
+		select {
+		case <-done:
+			return true
+		case pass <- struct{}{}:
+		case <-conn.dead:
+			return false
+		case <-limit.C:
+			return false
+		case <-c.ctx.Done():
+			return false
+		}
+	}
+}
+
+// retire reads a connection for Drain, and then closes it: what the backend
+// sent to its connectionId before it learned of the new one still arrives.
+func (c *Client) retire(conn *Conn) {
+	c.graves.Go(func() {
+		drain := time.NewTimer(c.opts.Reconnect.Drain)
+		defer drain.Stop()
+		select {
+		case <-drain.C:
+		case <-conn.dead:
+		case <-c.ctx.Done():
+		}
+		conn.shut(c.opts.CloseTimeout)
+		c.inter(conn)
+	})
+}
