@@ -32,31 +32,33 @@ func newWire(conn net.Conn, f Faults) *wire {
 
 var errReset = os.NewSyscallError("read", syscall.ECONNRESET)
 
-// Read implements io.Reader, for a bufio.Reader to stand on.
+// Read implements io.Reader, for a bufio.Reader to stand on. What has changed while it waited for the client applies to
+// what came.
 func (w *wire) Read(p []byte) (int, error) {
 	w.mu.Lock()
-	f, cut := w.faults, w.faults.CutIn > 0 && w.in >= w.faults.CutIn
+	rate, cut := w.faults.RateIn, w.faults.CutIn > 0 && w.in >= w.faults.CutIn
 	w.mu.Unlock()
 	if cut {
 		w.reset()
 		return 0, errReset
 	}
-	if f.RateIn > 0 {
-		p = p[:min(len(p), portion(f.RateIn))]
+	if rate > 0 {
+		p = p[:min(len(p), portion(rate))]
 	}
 	n, err := w.conn.Read(p)
-	if f.RateIn > 0 {
-		w.sleep(transit(n, f.RateIn))
-	}
-	if !w.awaitIn() { // frozen while the read was waiting: nothing gets through, the end of the stream included
+	if !w.awaitIn() { // nothing gets through a frozen wire, the end of the stream included
 		return 0, net.ErrClosed
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	rate = w.faults.RateIn
 	if left := w.faults.CutIn - w.in; w.faults.CutIn > 0 && int64(n) > left {
 		n = int(max(left, 0)) // the rest never arrived
 	}
 	w.in += int64(n)
+	w.mu.Unlock()
+	if rate > 0 {
+		w.sleep(transit(n, rate))
+	}
 	return n, err
 }
 

@@ -1,0 +1,203 @@
+package gatewaytest_test
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apigws/apigws/gatewaytest"
+	"github.com/gobwas/ws"
+)
+
+// A frame with 5 bytes of text from a client is 11 bytes, from the gateway 7.
+const (
+	frameIn  = 11
+	frameOut = 7
+)
+
+func TestCutIn(t *testing.T) {
+	for _, test := range []struct {
+		cut      int64
+		messages int
+	}{{1, 0}, {frameIn - 1, 0}, {frameIn, 1}, {frameIn + 1, 1}, {3 * frameIn, 3}} {
+		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+			s.SetFaults(gatewaytest.Faults{CutIn: test.cut})
+			c := dial(t, s)
+			conn := s.Conns()[0]
+			c.Write(bytes.Repeat(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte("hello")))), 5)) // succeeds
+			synctest.Wait()
+			if n := len(conn.Received()); n != test.messages || closed(s, 1006) != 1 {
+				t.Errorf("cut after %d: %d messages, %+v", test.cut, n, s.Stats())
+			}
+			for {
+				if f, err := c.read(); err != nil {
+					c.wantError(syscall.ECONNRESET)
+					break
+				} else if string(f.Payload) != "hello" {
+					t.Errorf("%q", f.Payload)
+				}
+			}
+			s.SetFaults(gatewaytest.Faults{})
+			c = dial(t, s)
+			c.text("hello")
+			c.wantText("hello")
+		})
+	}
+}
+
+func TestCutOut(t *testing.T) {
+	for _, cut := range []int64{1, frameOut, frameOut + 3} {
+		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+			s.SetFaults(gatewaytest.Faults{CutOut: cut})
+			c := dial(t, s)
+			conn := s.Conns()[0]
+			for range 3 {
+				conn.Send([]byte("hello"))
+			}
+			synctest.Wait()
+			got, err := io.ReadAll(c)
+			want := strings.Repeat("\x81\x05hello", 3)[:cut]
+			if string(got) != want || !strings.Contains(err.Error(), syscall.ECONNRESET.Error()) {
+				t.Errorf("%q, %v, want %q", got, err, want)
+			}
+			if closed(s, 1006) != 1 {
+				t.Errorf("%+v", s.Stats())
+			}
+		})
+	}
+}
+
+// Faults of one connection, set while it waits in a read, count from then on.
+func TestSetFaults(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+		c, other := dial(t, s), dial(t, s)
+		conn := s.Conns()[0]
+		c.text("hello")
+		c.wantText("hello")
+		conn.SetFaults(gatewaytest.Faults{CutIn: 2 * frameIn})
+		for range 5 {
+			c.text("hello")
+		}
+		synctest.Wait()
+		if n := len(conn.Received()); n != 3 {
+			t.Errorf("%d messages", n)
+		}
+		other.text("hello")
+		other.wantText("hello")
+	})
+}
+
+func TestRates(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+		c := dial(t, s)
+		conn := s.Conns()[0]
+		conn.SetFaults(gatewaytest.Faults{RateOut: 1000})
+		conn.Send(make([]byte, 10_000-4)) // 10,000 with the header
+		sleep(10*time.Second - 1)
+		c.SetReadDeadline(time.Now().Add(1))
+		if n, err := io.ReadFull(c, make([]byte, 10_000)); n != 9950 || err == nil {
+			t.Errorf("%d bytes too early, %v", n, err)
+		}
+		c.SetReadDeadline(time.Time{})
+		if _, err := io.ReadFull(c, make([]byte, 50)); err != nil {
+			t.Errorf("not there in time: %v", err)
+		}
+
+		conn.SetFaults(gatewaytest.Faults{RateIn: 1000})
+		began := time.Now()
+		go c.text(strings.Repeat("x", 10_000-8))
+		for ; len(conn.Received()) == 0; sleep(time.Millisecond) {
+		}
+		if d := time.Since(began); d < 9900*time.Millisecond || d > 10100*time.Millisecond {
+			t.Errorf("10,000 bytes came in within %v", d)
+		}
+	})
+	t.Run("full", func(t *testing.T) {
+		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+			c := dial(t, s)
+			s.Conns()[0].SetFaults(gatewaytest.Faults{RateIn: 1000})
+			frames := bytes.Repeat(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame(make([]byte, 32<<10)))), 32)
+			c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+			if n, err := c.Write(frames); !isTimeout(err) || n > 64<<10+12_000 {
+				t.Errorf("%d bytes, %v", n, err)
+			}
+		})
+	})
+}
+
+func TestLatency(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+		s.SetFaults(gatewaytest.Faults{Latency: 3 * time.Second})
+		c := dial(t, s)
+		began := time.Now()
+		after := func(d time.Duration) {
+			t.Helper()
+			if got := time.Since(began); got != d {
+				t.Errorf("after %v, want %v", got, d)
+			}
+		}
+		c.send(ws.NewPingFrame(nil))
+		sleep(time.Second)
+		c.text("hello")
+		c.want(ws.OpPong, "")
+		after(3 * time.Second)
+		c.wantText("hello") // many can be under way
+		after(4 * time.Second)
+		s.Conns()[0].Close(1000, "bye")
+		c.wantClose(1000, "bye")
+		after(7 * time.Second)
+	})
+}
+
+func TestPushFaults(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+		c := dial(t, s)
+		conn := s.Conns()[0]
+		conn.SetFaults(gatewaytest.Faults{PushCopies: 2})
+		s.Post(c.id, []byte("hello"))
+		for range 3 {
+			c.wantText("hello")
+		}
+
+		conn.SetFaults(gatewaytest.Faults{PushDelay: 5 * time.Second})
+		began := time.Now()
+		conn.Send([]byte("one"))
+		conn.Send([]byte("two"))
+		synctest.Wait()
+		c.send(ws.NewPingFrame(nil))
+		c.want(ws.OpPong, "") // overtakes
+		if d := time.Since(began); d != 0 {
+			t.Errorf("PONG after %v", d)
+		}
+		c.wantText("one")
+		c.wantText("two")
+		if d := time.Since(began); d != 5*time.Second {
+			t.Errorf("after %v", d)
+		}
+
+		conn.Send([]byte("lost"))
+		conn.Close(1000, "")
+		c.wantClose(1000, "")
+		c.wantError(io.EOF)
+	})
+}
+
+func TestSendRaw(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+		c := dial(t, s)
+		conn := s.Conns()[0]
+		b := []byte{0x89, 0x01, 'x'}
+		conn.SendRaw(b)
+		b[2] = 'y' // the caller's again
+		c.want(ws.OpPing, "x")
+		conn.SendRaw([]byte{0xff, 0x7f, 0x01})
+		got := make([]byte, 3)
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != "\xff\x7f\x01" {
+			t.Errorf("%x, %v", got, err)
+		}
+	})
+}
