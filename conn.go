@@ -58,13 +58,9 @@ type Conn struct {
 	senders    sync.WaitGroup
 }
 
-// newConn wraps a connection and starts its reader, which inter waits for.
-func (c *Client) newConn(ws *websocket.Conn, w *wire) *Conn {
-	conn := &Conn{
+func (c *Client) newConn() *Conn {
+	return &Conn{
 		client:     c,
-		opened:     time.Now(),
-		ws:         ws,
-		wire:       w,
 		early:      newInbox(),
 		dead:       make(chan struct{}),
 		handedOver: make(chan struct{}),
@@ -73,9 +69,15 @@ func (c *Client) newConn(ws *websocket.Conn, w *wire) *Conn {
 		pass:       make(chan struct{}),
 		pingSoon:   make(chan struct{}, 1),
 	}
+}
+
+// start begins the life of a connection whose handshake is done: from here on
+// it must be ended by inter, which also waits for the reader.
+func (conn *Conn) start(ws *websocket.Conn, w *wire) {
+	conn.opened = time.Now()
+	conn.ws, conn.wire = ws, w
 	ws.SetReadLimit(-1) // the reader has its own, which does not cost the connection
 	go conn.read()
-	return conn
 }
 
 // Generation numbers the connections of a client: 1 for the first.

@@ -40,19 +40,19 @@ func (c *Client) handshake(ctx context.Context) (*Conn, error) {
 	httpClient.Transport = upgrade
 	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-	var conn *Conn
+	conn := c.newConn()
 	ws, resp, err := websocket.Dial(ctx, req.URL.String(), &websocket.DialOptions{
 		HTTPClient:   &httpClient,
 		HTTPHeader:   req.Header,
 		Host:         req.Host,
 		Subprotocols: c.opts.Subprotocols,
-		// Called by the reader, which newConn starts.
+		// Called by the reader.
 		OnPongReceived: func(_ context.Context, payload []byte) { conn.ponged(payload) },
 	})
 	if err != nil {
 		return nil, handshakeError(resp, err, secretsOf(req.URL, req.Header))
 	}
-	conn = c.newConn(ws, upgrade.wire)
+	conn.start(ws, upgrade.wire)
 	return conn, nil
 }
 
