@@ -178,8 +178,14 @@ func (conn *Conn) answersPing(ctx context.Context) error {
 }
 
 // shut performs the close handshake with status 1000 and returns when the
-// connection is dead, at the latest after timeout.
-func (conn *Conn) shut(timeout time.Duration) {
+// connection is dead, at the latest after timeout. It reports whether the peer
+// answered the CLOSE, and so has all that went before.
+func (conn *Conn) shut(timeout time.Duration) (answered bool) {
+	select {
+	case <-conn.dead:
+		return false
+	default:
+	}
 	limit := time.AfterFunc(timeout, func() {
 		conn.fail(errCloseTimeout)
 		conn.wire.breakOff(errCloseTimeout)
@@ -187,6 +193,9 @@ func (conn *Conn) shut(timeout time.Duration) {
 	defer limit.Stop()
 	if err := conn.wire.close(1000); err != nil {
 		conn.writeFailed(err)
+		return false
 	}
 	<-conn.dead
+	var closed *CloseError
+	return errors.As(conn.cause, &closed) && closed.Code == 1000
 }

@@ -2,7 +2,6 @@ package apigws
 
 import (
 	"context"
-	"errors"
 	"math"
 	"time"
 
@@ -151,9 +150,7 @@ func (c *Client) handover(old, next *Conn) {
 	default:
 		// The barrier of a gateway that answers no PING: the answer to a CLOSE
 		// proves as much as a PONG does.
-		old.shut(c.opts.CloseTimeout)
-		var closed *CloseError
-		if errors.As(old.cause, &closed) && closed.Code == 1000 {
+		if old.shut(c.opts.CloseTimeout) {
 			old.wire.proveAll()
 		} else {
 			c.countLoss(old.cause)
