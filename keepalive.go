@@ -30,7 +30,9 @@ func newPulse(conn *Conn) *pulse {
 func (p *pulse) beat() (next time.Duration, err error) {
 	now := time.Now()
 	woke := p.readClocks(now)
-	next = p.cfg.Timeout // so that a suspended machine is noticed in time
+	// So that a suspended machine is noticed in time, and the PING after this
+	// one is not late.
+	next = min(p.cfg.Timeout, p.cfg.Interval)
 
 	dead, waiting := p.deadline()
 	if waiting && !now.Before(dead) {
