@@ -185,14 +185,17 @@ func (c *Client) connect(ctx context.Context, e effort) (*Conn, error) {
 		if !e.quiet {
 			c.setState(Connecting, err, 0)
 		}
-		var conn *Conn
-		conn, err = c.attempt(ctx)
-		if err == nil {
+		conn, failure := c.attempt(ctx)
+		if failure == nil {
 			return conn, nil
 		}
 		if ctx.Err() != nil {
-			return nil, abandoned(ctx, err)
+			if errors.Is(failure, ctx.Err()) {
+				failure = err // that of the attempt before says more
+			}
+			return nil, abandoned(ctx, failure)
 		}
+		err = failure
 		if !c.worthRetrying(err, &unauthorized) {
 			return nil, err
 		}
