@@ -24,6 +24,10 @@ import (
 // goes on to the function's own, and when the Server is closed. A Handler that goes on regardless holds up Server.Close.
 type Handler func(ctx context.Context, ev *Event) (*Response, error)
 
+// ErrInvalidBody, returned by a Handler for a message, makes the client get the error frame "Invalid request body", as
+// the gateway sends it by itself where the route has a model that the message does not fit.
+var ErrInvalidBody = errors.New("gatewaytest: invalid request body")
+
 // A Response is what a Handler returns.
 type Response struct {
 	StatusCode int               `json:"statusCode"`
@@ -81,10 +85,7 @@ func (s *Server) connect(r *http.Request, id string, o origin) (*Response, int) 
 	if h == nil {
 		return nil, 0
 	}
-	ctx, cancel := context.WithCancel(r.Context()) // the client gives up
-	defer cancel()
-	defer context.AfterFunc(s.ctx, cancel)()
-	resp, err := s.invoke(ctx, h, s.connectEvent(r, id, o))
+	resp, err := s.invoke(r.Context(), h, s.connectEvent(r, id, o))
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, http.StatusGatewayTimeout
@@ -161,6 +162,8 @@ func (c *Conn) handleMessage(data []byte) {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		c.sendError("Endpoint request timed out", ev)
+	case errors.Is(err, ErrInvalidBody):
+		c.sendError("Invalid request body", ev)
 	case err != nil:
 		s.log.Info("handler failed", "conn", c.id, "route", key, "error", err)
 		c.sendError("Internal server error", ev)

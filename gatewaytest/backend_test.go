@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -109,6 +110,9 @@ func TestErrorFrames(t *testing.T) {
 		"Forbidden": nil,
 		"Internal server error": func(context.Context, *gatewaytest.Event) (*gatewaytest.Response, error) {
 			return &gatewaytest.Response{Body: "not this"}, errors.New("secret")
+		},
+		"Invalid request body": func(context.Context, *gatewaytest.Event) (*gatewaytest.Response, error) {
+			return nil, fmt.Errorf("wrapped: %w", gatewaytest.ErrInvalidBody)
 		},
 		"Internal server error ": func(context.Context, *gatewaytest.Event) (*gatewaytest.Response, error) {
 			panic("secret")
@@ -272,6 +276,11 @@ func TestHandshake(t *testing.T) {
 				if resp.StatusCode != test.want || time.Since(began) != test.wait {
 					t.Errorf("%d after %v, want %d after %v", resp.StatusCode, time.Since(began), test.want, test.wait)
 				}
+				if test.want != 101 {
+					if body, _ := io.ReadAll(resp.Body); strings.Contains(string(body), "not passed on") {
+						t.Errorf("body %s", body)
+					}
+				}
 				for name := range resp.Header {
 					if strings.HasPrefix(name, "X-") {
 						t.Errorf("header %s", name)
@@ -417,10 +426,8 @@ func TestEvents(t *testing.T) {
 		},
 	}
 	bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
-		d := ws.Dialer{
-			NetDial: s.Client().Transport.(*http.Transport).DialContext,
-			Header:  ws.HandshakeHeaderHTTP{"User-Agent": {"test/1"}, "X-Many": {"a", "b"}},
-		}
+		d := dialer(s)
+		d.Header = ws.HandshakeHeaderHTTP{"User-Agent": {"test/1"}, "X-Many": {"a", "b"}}
 		time.Sleep(1500 * time.Millisecond)
 		conn, _, _, err := d.Dial(t.Context(), s.URL+"?q=1&q=2&r=%20")
 		if err != nil {

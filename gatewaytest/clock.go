@@ -20,8 +20,8 @@ func (c *Conn) touch(data bool) {
 func (c *Conn) checkTime() {
 	c.mu.Lock()
 	_, frozen := c.wire.frozen()
-	if frozen || c.state == stateClosed || c.stalled && c.state == stateOpen {
-		c.mu.Unlock() // a dead path shows no cut; a connection that the backend keeps waiting is not idle
+	if frozen || c.state == stateClosed {
+		c.mu.Unlock() // a dead path shows no cut; freeze looks again when it is alive
 		return
 	}
 	now := time.Now()
@@ -54,7 +54,7 @@ func (c *Conn) untilCut(now time.Time) time.Duration {
 }
 
 func (c *Conn) untilIdle(now time.Time) time.Duration {
-	if c.srv.cfg.Idle < 0 {
+	if c.srv.cfg.Idle < 0 || c.stalled { // a connection that the backend keeps waiting is not idle
 		return never
 	}
 	return c.lastActive.Add(c.srv.cfg.Idle).Sub(now)

@@ -215,8 +215,7 @@ const (
 func closeFrame(code int, reason string) []byte {
 	var body []byte
 	if code != codeNoStatus {
-		const most = ws.MaxControlFramePayloadSize - 2
-		body = ws.NewCloseFrameBody(ws.StatusCode(code), reason[:min(len(reason), most)])
+		body = ws.NewCloseFrameBody(ws.StatusCode(code), reason) // cuts what is too long
 	}
 	return ws.MustCompileFrame(ws.NewCloseFrame(body))
 }

@@ -184,6 +184,23 @@ func TestFreeze(t *testing.T) {
 			}
 		})
 	})
+	t.Run("end of the line seen in writing", func(t *testing.T) {
+		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+			c := dial(t, s)
+			conn := s.Conns()[0]
+			conn.FreezeIn(true)
+			c.Close()
+			sleep(time.Minute)
+			if len(s.Conns()) != 1 {
+				t.Error("the end was noticed")
+			}
+			conn.Send([]byte("anybody there?"))
+			synctest.Wait()
+			if len(s.Conns()) != 0 {
+				t.Error("the failed write was not noticed")
+			}
+		})
+	})
 	t.Run("end of the line", func(t *testing.T) {
 		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
 			c := dial(t, s)
@@ -276,7 +293,7 @@ func TestBackPressure(t *testing.T) {
 				c.text(msg(sent))
 			}
 		}()
-		sleep(time.Hour)
+		sleep(time.Hour) // far beyond Idle
 		if sent > 100 || len(s.Conns()) != 1 {
 			t.Fatalf("%d messages fit, %d connections", sent, len(s.Conns()))
 		}
@@ -285,6 +302,40 @@ func TestBackPressure(t *testing.T) {
 		}
 		sleep(2*time.Minute + 1)
 		c.wantClose(1001, "Going away")
+	})
+	t.Run("lifetime", func(t *testing.T) {
+		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+			c := dial(t, s)
+			go c.Write(bytes.Repeat(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame(make([]byte, 32<<10)))), 200))
+			sleep(2*time.Hour + 1)
+			if closed(s, 1001) != 1 {
+				t.Errorf("%+v", s.Stats())
+			}
+		})
+	})
+}
+
+// The end of a connection releases whoever waits for room on it.
+func TestDropReleasesWaiters(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+		c := dial(t, s)
+		conn := s.Conns()[0]
+		go func() { // until it is reset
+			frames := bytes.Repeat(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame(make([]byte, 32<<10)))), 200)
+			c.Write(frames)
+		}()
+		sleep(time.Minute) // the reader waits for the backend, which waits for the client
+		sent := make(chan error)
+		go func() { sent <- conn.Send(make([]byte, 128<<10)) }()
+		sleep(time.Minute)
+		conn.Close(1000, "")
+		if err := <-sent; err == nil {
+			t.Error("sent after Close")
+		}
+		sleep(time.Second)
+		if _, err := c.Write([]byte("x")); err == nil {
+			t.Error("the socket is still open a second after Close")
+		}
 	})
 }
 
@@ -398,6 +449,17 @@ func TestHold(t *testing.T) {
 		}
 		if st := s.Stats(); st.Accepted != 1 || len(st.Refused) != 0 {
 			t.Errorf("%+v", st)
+		}
+
+		// Who has given up does not take part any more.
+		s.Hold(true)
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		websocket.Dial(ctx, s.URL, &websocket.DialOptions{HTTPClient: s.Client()})
+		s.Refuse(503, 1)
+		s.Hold(false)
+		if got := handshake(t, s, s.URL, nil).StatusCode; got != 503 {
+			t.Errorf("%d", got)
 		}
 	})
 }

@@ -144,9 +144,8 @@ func (s *Server) connectEvent(r *http.Request, id string, o origin) *Event {
 		}
 		set(name, values...)
 	}
-	if query := r.URL.Query(); len(query) > 0 {
-		ev.QueryStringParameters, ev.MultiValueQueryStringParameters = lastValues(query), query
-	}
+	query := r.URL.Query()
+	ev.QueryStringParameters, ev.MultiValueQueryStringParameters = lastValues(query), query
 	return ev
 }
 

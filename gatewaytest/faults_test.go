@@ -179,6 +179,7 @@ func TestPushFaults(t *testing.T) {
 			t.Errorf("after %v", d)
 		}
 
+		conn.SetFaults(gatewaytest.Faults{PushDelay: 500 * time.Millisecond})
 		conn.Send([]byte("lost"))
 		conn.Close(1000, "")
 		c.wantClose(1000, "")

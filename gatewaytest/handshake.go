@@ -38,7 +38,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request) {
 	id := newID()
 	resp, status := s.connect(r, id, o)
 	if r.Context().Err() != nil {
-		return // the client gave up
+		return // the client gave up, or the Server is being closed
 	}
 	if status != 0 {
 		s.refuse(w, status)
@@ -59,8 +59,6 @@ func (s *Server) pass(r *http.Request) bool {
 		select {
 		case <-gate:
 		case <-r.Context().Done():
-			return false
-		case <-s.ctx.Done():
 			return false
 		}
 	}

@@ -26,7 +26,11 @@ func TestSilentClientIsCut(t *testing.T) {
 		}
 		c.wantClose(1001, "Going away")
 		c.send(ws.NewCloseFrame(ws.NewCloseFrameBody(1001, "")))
+		answered := time.Now()
 		c.wantError(io.EOF)
+		if d := time.Since(answered); d != 0 {
+			t.Errorf("hung up %v after the answer", d)
+		}
 	})
 }
 
@@ -86,13 +90,17 @@ func TestIdleReset(t *testing.T) {
 func TestBusyClientLives(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
 		c := dial(t, s)
-		for range 2*60 - 1 {
+		const interval = 119 * time.Second
+		began := time.Now()
+		for time.Since(began) < 2*time.Hour-interval {
 			c.text("still there")
 			c.wantText("still there")
-			sleep(time.Minute)
+			sleep(interval)
 		}
+		c.text("still there")
+		c.wantText("still there")
 		// Two hours are the end nevertheless.
-		sleep(time.Minute - time.Nanosecond)
+		sleep(2*time.Hour - time.Since(began) - time.Nanosecond)
 		if len(s.Conns()) != 1 {
 			t.Fatalf("cut too early: %+v", s.Stats())
 		}
@@ -285,7 +293,11 @@ func TestClientCloses(t *testing.T) {
 				c.wantText("before")
 				c.send(ws.NewCloseFrame(test.payload))
 				c.want(ws.OpClose, string(test.payload))
+				answered := time.Now()
 				c.wantError(io.EOF) // it is for the server to hang up, and at once
+				if d := time.Since(answered); d != 0 {
+					t.Errorf("hung up %v after the answer", d)
+				}
 				if st := s.Stats(); st.Closed[test.code] != 1 || len(st.Closed) != 1 {
 					t.Errorf("%+v", st)
 				}

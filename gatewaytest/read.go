@@ -18,7 +18,7 @@ func (c *Conn) read() {
 		msg     []byte // the fragments so far
 		started bool   // a fragmented message is under way
 	)
-	for c.wire.awaitIn() {
+	for {
 		h, err := ws.ReadHeaderBuffer(c.in, hdr[:])
 		if err != nil && !errors.Is(err, ws.ErrHeaderLengthMSB) {
 			return
@@ -136,7 +136,7 @@ func (c *Conn) clientClosed(payload []byte) {
 	code, reason, answer := codeNoStatus, noStatusReason, ""
 	if len(payload) > 0 {
 		status, text := ws.ParseCloseFrameData(payload)
-		if len(payload) == 1 || ws.CheckCloseFrameData(status, text) != nil {
+		if ws.CheckCloseFrameData(status, text) != nil {
 			c.cut(CauseProtocol)
 			return
 		}

@@ -115,8 +115,9 @@ func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http = &http.Server{
-		Handler:  http.HandlerFunc(s.serve),
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		Handler:     http.HandlerFunc(s.serve),
+		BaseContext: func(net.Listener) context.Context { return s.ctx },
+		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	go func() {
 		defer close(s.serving)
@@ -144,7 +145,6 @@ func (s *Server) Close() {
 		c.Drop()
 	}
 	s.wg.Wait()
-	s.client.CloseIdleConnections()
 }
 
 // Conns returns the open connections, oldest first. A connection is open from the moment its client has the 101 until a

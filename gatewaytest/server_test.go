@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -43,8 +44,7 @@ type client struct {
 // dial connects without any politeness of a library: nothing is answered unless the test does.
 func dial(t *testing.T, s *gatewaytest.Server) *client {
 	t.Helper()
-	d := ws.Dialer{NetDial: s.Client().Transport.(*http.Transport).DialContext}
-	conn, br, _, err := d.Dial(t.Context(), s.URL)
+	conn, br, _, err := dialer(s).Dial(t.Context(), s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +54,10 @@ func dial(t *testing.T, s *gatewaytest.Server) *client {
 	t.Cleanup(func() { conn.Close() })
 	conns := s.Conns()
 	return &client{t: t, Conn: conn, id: conns[len(conns)-1].ID()}
+}
+
+func dialer(s *gatewaytest.Server) *ws.Dialer {
+	return &ws.Dialer{NetDial: s.Client().Transport.(*http.Transport).DialContext}
 }
 
 // send writes a frame.
@@ -223,15 +227,19 @@ func TestNetworks(t *testing.T) {
 
 // TestClose leaves it to the bubble to find goroutines that are left.
 func TestClose(t *testing.T) {
+	var handled atomic.Int32
 	block := func(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest.Response, error) {
+		handled.Add(1)
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
 	t.Run("in every state", func(t *testing.T) {
 		cfg := &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$default": block, "$disconnect": block}}
 		bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
-			dial(t, s).text("handler") // waits in a handler
-			dial(t, s)                 // waits in reading
+			waits := dial(t, s) // in a handler, with more to come
+			waits.text("one")
+			waits.text("two")
+			dial(t, s) // waits in reading
 			s.Conns()[1].Freeze(true)
 			frozen := dial(t, s)
 			frozen.text("lost")
@@ -247,7 +255,15 @@ func TestClose(t *testing.T) {
 				}
 			}()
 			sleep(time.Millisecond)
+			handled.Store(0)
+			began := time.Now()
 			s.Close()
+			if d := time.Since(began); d != 0 {
+				t.Errorf("Close took %v", d)
+			}
+			if n := handled.Load(); n != 0 {
+				t.Errorf("%d events handled since Close", n)
+			}
 			if n := len(s.Conns()); n != 0 {
 				t.Errorf("%d connections after Close", n)
 			}
@@ -258,7 +274,11 @@ func TestClose(t *testing.T) {
 		bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
 			go websocket.Dial(context.Background(), s.URL, &websocket.DialOptions{HTTPClient: s.Client()})
 			sleep(time.Second)
+			began := time.Now()
 			s.Close()
+			if d := time.Since(began); d != 0 {
+				t.Errorf("Close took %v", d)
+			}
 		})
 	})
 }
