@@ -225,7 +225,7 @@ func (conn *Conn) spawnOne(f func()) (started bool) {
 func (conn *Conn) ping(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
 	done := make(chan struct{})
-	if err := conn.wire.ping(done); err != nil {
+	if err := conn.wire.ping(done); err != nil && err != errSealed {
 		return 0, conn.writeFailed(err)
 	}
 	select {

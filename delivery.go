@@ -158,8 +158,8 @@ func (c *Client) blame(cause error) {
 	switch n := c.window.len(); {
 	case n == 0:
 	case n == 1 || c.careful:
+		c.recordLoss(1, cause) // first, for the Flush that waits for the window
 		c.window.reject()
-		c.recordLoss(1, cause)
 	default:
 		c.careful = true
 	}
@@ -179,11 +179,11 @@ func (conn *Conn) answersPing(ctx context.Context) error {
 
 // shut performs the close handshake with status 1000 and returns when the
 // connection is dead, at the latest after timeout. It reports whether the peer
-// answered the CLOSE, and so has all that went before.
+// has answered: that proves, as a PONG does, that it has every message.
 func (conn *Conn) shut(timeout time.Duration) (answered bool) {
 	select {
 	case <-conn.dead:
-		return false
+		return false // a CLOSE that came before ours answers nothing
 	default:
 	}
 	limit := time.AfterFunc(timeout, func() {
@@ -195,7 +195,19 @@ func (conn *Conn) shut(timeout time.Duration) (answered bool) {
 		conn.writeFailed(err)
 		return false
 	}
-	<-conn.dead
+	for alive := true; alive; {
+		select {
+		case conn.pass <- struct{}{}: // the answer may be behind messages that nobody reads
+		case <-conn.dead:
+			alive = false
+		}
+	}
+	// A backend's DELETE that crosses our CLOSE is a 1000 too, but one with a
+	// reason: "Connection Closed Normally".
 	var closed *CloseError
-	return errors.As(conn.cause, &closed) && closed.Code == 1000
+	answered = errors.As(conn.cause, &closed) && closed.Code == 1000 && closed.Reason == ""
+	if answered {
+		conn.wire.proveAll()
+	}
+	return answered
 }

@@ -137,7 +137,7 @@ func (p *pulse) age() time.Duration { return time.Since(p.conn.opened) + p.slept
 // sendPing sends a PING whose PONG nobody waits for: beat looks whether it has
 // come. A failure ends the connection.
 func (conn *Conn) sendPing() {
-	if err := conn.wire.ping(nil); err != nil {
+	if err := conn.wire.ping(nil); err != nil && err != errSealed {
 		conn.writeFailed(err)
 	}
 }

@@ -61,9 +61,10 @@ func (c *Client) serve(conn *Conn) *Conn {
 			rotation.request(answer)
 		case attempt := <-rotation.attempt:
 			if next := rotation.arrived(attempt, pulse.age()); next != nil {
-				c.handover(conn, next)
-				rotation.answer(nil)
-				return next
+				if c.handover(conn, next) {
+					rotation.answer(nil)
+					return next
+				}
 			}
 		case <-timer.C:
 			next, err := pulse.beat()
@@ -151,11 +152,6 @@ func (c *Client) open(conn *Conn) {
 // shutdown ends an open connection because the client ends.
 func (c *Client) shutdown(conn *Conn) {
 	c.publish(nil)
-	conn.wire.seal()
-	if conn.wire.unproven() > 0 {
-		// Its PONG comes before the answer to the CLOSE.
-		conn.spawn(conn.sendPing)
-	}
 	conn.shut(c.opts.CloseTimeout)
 	c.inter(conn)
 }

@@ -82,8 +82,10 @@ func (r *rotation) arrived(a attempted, age time.Duration) *Conn {
 	}
 	r.client.opts.Logger.Warn("rotation failed", "error", a.err)
 	r.answer(a.err)
-	if wait := r.policy.NextBackOff(); r.after != never && wait != backoff.Stop {
-		r.after = age + wait
+	if wait := r.policy.NextBackOff(); wait != backoff.Stop {
+		// One that was asked for before its time is tried again when asked
+		// for again, or when its time has come.
+		r.after = max(r.after, age+wait)
 	} else {
 		r.after = never
 	}
@@ -137,8 +139,9 @@ func (c *Client) Rotate(ctx context.Context) error {
 
 // handover moves the client from a connection to its successor. Writers wait
 // meanwhile, for one round trip: that of the PING whose PONG proves that the
-// gateway has all earlier messages, so that none overtakes another.
-func (c *Client) handover(old, next *Conn) {
+// gateway has all earlier messages, so that none overtakes another. It returns
+// false when the client is closed meanwhile: old is then still the one to end.
+func (c *Client) handover(old, next *Conn) bool {
 	c.publish(nil)
 	old.wire.seal()
 	switch {
@@ -146,13 +149,14 @@ func (c *Client) handover(old, next *Conn) {
 		c.settle(old)
 		c.retire(old)
 	case c.ctx.Err() != nil:
-		c.retire(old)
+		// Messages of old may still be confirmed: none must go to next too.
+		next.fail(errRetired)
+		c.bury(next)
+		return false
 	default:
 		// The barrier of a gateway that answers no PING: the answer to a CLOSE
 		// proves as much as a PONG does.
-		if old.shut(c.opts.CloseTimeout) {
-			old.wire.proveAll()
-		} else {
+		if !old.shut(c.opts.CloseTimeout) {
 			c.countLoss(old.cause)
 		}
 		c.bury(old)
@@ -161,11 +165,12 @@ func (c *Client) handover(old, next *Conn) {
 	}
 	c.counters.rotations.Add(1)
 	c.open(next)
+	return true
 }
 
 // provesAll waits for the PONG that proves that all messages have arrived. In
-// the meantime it lets some messages into the inbox although it is full: the
-// PONG may be behind them.
+// the meantime it lets messages into the inbox although it is full: the PONG
+// may be behind them.
 func (c *Client) provesAll(conn *Conn) bool {
 	limit := time.NewTimer(c.opts.Keepalive.Timeout)
 	defer limit.Stop()
@@ -175,15 +180,11 @@ func (c *Client) provesAll(conn *Conn) bool {
 			conn.writeFailed(err)
 		}
 	})
-	for passes := 4 * inboxMessages; ; passes-- {
-		pass := conn.pass
-		if passes == 0 {
-			pass = nil
-		}
+	for {
 		select {
 		case <-done:
 			return true
-		case pass <- struct{}{}:
+		case conn.pass <- struct{}{}:
 		case <-conn.dead:
 			return false
 		case <-limit.C:

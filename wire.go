@@ -148,15 +148,15 @@ func (w *wire) message(ctx context.Context, p []byte, as tracking) (verdict, err
 	return w.finish(b, leads, end)
 }
 
-// ping sends a PING. done, when not nil, is closed when
-// the PONG has come.
+// ping sends a PING. done, when not nil, is closed when the PONG has come. After
+// a CLOSE it is errSealed: nothing may follow one, and the connection is well.
 func (w *wire) ping(done chan struct{}) error {
 	w.mu.Lock()
 	if w.err != nil || w.closing {
 		err := w.err
 		w.mu.Unlock()
 		if err == nil {
-			err = net.ErrClosed
+			err = errSealed
 		}
 		return err
 	}
@@ -257,7 +257,9 @@ func (w *wire) unproven() int64 {
 	return w.appended - w.proven
 }
 
-// close sends a CLOSE frame; nothing is sent after it.
+// close sends a CLOSE frame; nothing is sent after it. If there is anything to
+// prove, a PING goes before it: its PONG comes before the answer, and also if
+// the peer answers no CLOSE.
 func (w *wire) close(code uint16) error {
 	w.mu.Lock()
 	if w.err != nil || w.closing {
@@ -266,6 +268,9 @@ func (w *wire) close(code uint16) error {
 	}
 	w.sealed, w.closing = true, true
 	b, leads := w.join()
+	if w.appended > w.proven {
+		w.appendPing(b)
+	}
 	b.buf = appendFrame(b.buf, opClose|finBit, binary.BigEndian.AppendUint16(nil, code), w.keys.next())
 	end := len(b.buf)
 	w.mu.Unlock()
