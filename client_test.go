@@ -501,8 +501,8 @@ func TestNeverReads(t *testing.T) {
 		accepted(t, gw, 1)
 
 		start := time.Now()
-		if err := c.Close(); !errors.Is(err, apigws.ErrUnconfirmed) {
-			t.Errorf("Close: %v; the PONG waits behind what nobody read, so it must say ErrUnconfirmed", err)
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v, although it may read on past what nobody read to find the PONG", err)
 		}
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("Close took %v, which is over CloseTimeout", took)
