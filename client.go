@@ -406,8 +406,12 @@ func (c *Client) logState(change StateChange) {
 
 // intercept keeps from Read what is not for it, and reports whether it did.
 func (c *Client) intercept(p []byte) bool {
-	if isReply := c.opts.Keepalive.IsReply; isReply != nil && isReply(p) {
-		return true
+	if c.opts.Keepalive.IsReply != nil {
+		var reply bool
+		runHook(func() { reply = c.opts.Keepalive.IsReply(p) })
+		if reply {
+			return true
+		}
 	}
 	if c.opts.OnGatewayError == nil {
 		return false

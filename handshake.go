@@ -24,7 +24,8 @@ func (c *Client) handshake(ctx context.Context) (*Conn, error) {
 		req.Header = c.opts.Header.Clone()
 	}
 	if c.opts.Prepare != nil {
-		if err := c.opts.Prepare(req); err != nil {
+		runHook(func() { err = c.opts.Prepare(req) })
+		if err != nil {
 			return nil, &HandshakeError{Err: redact(fmt.Errorf("Prepare: %w", err), secretsOf(req.URL, req.Header))}
 		}
 		if err := c.opts.checkURL(req.URL); err != nil {

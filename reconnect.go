@@ -124,7 +124,7 @@ func (c *Client) redial(cause error, age time.Duration) (*Conn, error) {
 	if c.ctx.Err() != nil {
 		return nil, c.ctx.Err()
 	}
-	if r.Disabled || r.Retry != nil && !r.Retry(cause) {
+	if r.Disabled || r.Retry != nil && !r.retry(cause) {
 		return nil, cause
 	}
 	wait := c.policy.NextBackOff()
@@ -314,13 +314,19 @@ func (c *Client) worthRetrying(err error, unauthorized *bool) bool {
 		return false
 	}
 	if r.Retry != nil {
-		return r.Retry(err)
+		return r.retry(err)
 	}
 	var refused *HandshakeError
 	first := !*unauthorized
 	*unauthorized = errors.As(err, &refused) &&
 		(refused.StatusCode == http.StatusUnauthorized || refused.StatusCode == http.StatusForbidden)
 	return Retryable(err) || *unauthorized && first
+}
+
+// retry asks Retry.
+func (r *Reconnect) retry(err error) (again bool) {
+	runHook(func() { again = r.Retry(err) })
+	return again
 }
 
 // Retryable reports whether a new connection is worth trying after err. Worth
