@@ -1,0 +1,549 @@
+package apigws_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apigws/apigws"
+	"github.com/apigws/apigws/gatewaytest"
+)
+
+// A brittleNet breaks a connection under a write: the failing Write says how
+// many bytes the socket has taken, as on TCP.
+type brittleNet struct {
+	mu    sync.Mutex
+	conns []*brittleConn
+}
+
+type brittleConn struct {
+	net.Conn
+	mu   sync.Mutex
+	left int // bytes until the write that reaches the last of them fails; 0: as many as wanted
+}
+
+// client returns an http.Client that reaches gw over n.
+func (n *brittleNet) client(gw *gatewaytest.Server) *http.Client {
+	transport := gw.Client().Transport.(*http.Transport).Clone()
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		brittle := &brittleConn{Conn: conn}
+		n.mu.Lock()
+		n.conns = append(n.conns, brittle)
+		n.mu.Unlock()
+		return brittle, nil
+	}
+	return &http.Client{Transport: transport}
+}
+
+// breakAfter lets the connection dialled last break after n more bytes.
+func (n *brittleNet) breakAfter(bytes int) {
+	n.mu.Lock()
+	conn := n.conns[len(n.conns)-1]
+	n.mu.Unlock()
+	conn.mu.Lock()
+	conn.left = bytes
+	conn.mu.Unlock()
+}
+
+func (c *brittleConn) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left == 0 || len(p) < c.left {
+		n, err := c.Conn.Write(p)
+		if c.left > 0 {
+			c.left -= n
+		}
+		return n, err
+	}
+	n, _ := c.Conn.Write(p[:c.left])
+	c.Conn.Close()
+	return n, syscall.ECONNRESET
+}
+
+// dialOver is dial over a network of the caller's.
+func dialOver(t *testing.T, gw *gatewaytest.Server, client *http.Client, opts *apigws.Options) *apigws.Client {
+	t.Helper()
+	opts.HTTPClient = client
+	c, err := apigws.Dial(t.Context(), gw.URL, opts)
+	if err != nil {
+		t.Fatalf("Dial: %v", err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// onWire is how many bytes a message of n takes in masked frames of at most
+// limit below 126.
+func onWire(n, limit int) int {
+	frames := max(1, (n+limit-1)/limit)
+	return n + 6*frames
+}
+
+// A write that fails: what it says agrees with what the gateway got, whatever
+// byte was the last.
+func TestWriteTellsTheTruth(t *testing.T) {
+	const frame = 8
+	for _, msg := range []string{"", "hello", "three frames of these"} {
+		end := onWire(len(msg), frame)
+		for cut := 1; cut <= end; cut++ {
+			for _, resend := range []int{0, 1000} {
+				inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+					var conns ledger
+					var network brittleNet
+					opts := apigws.Options{Resend: resend, Limits: apigws.Limits{Frame: frame}}
+					conns.keep(gw, &opts)
+					c := dialOver(t, gw, network.client(gw), &opts)
+					network.breakAfter(cut)
+					err := c.Write(t.Context(), []byte(msg))
+					if flushed := c.Flush(t.Context()); flushed != nil {
+						t.Errorf("Flush = %v: Write has told already", flushed)
+					}
+					synctest.Wait()
+					got := conns.received()
+					want := []string{msg} // once, on the second connection
+					switch {
+					case resend > 0 && cut == end:
+						want = []string{msg, msg} // it was not seen to arrive
+						fallthrough
+					case resend > 0, cut < end:
+						if err != nil {
+							t.Errorf("Write = %v", err)
+						}
+					default: // it has left, and the connection is broken
+						if !errors.Is(err, apigws.ErrUnconfirmed) || errors.Is(err, apigws.ErrNotSent) {
+							t.Errorf("Write = %v, want ErrUnconfirmed", err)
+						}
+					}
+					if !slices.Equal(got, want) {
+						t.Errorf("%q cut after byte %d of %d, resend %d: received %q, want %q", msg, cut, end, resend, got, want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A message that was cut short and finds no other connection has not been
+// sent.
+func TestWriteNotSent(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		var conns ledger
+		var network brittleNet
+		var opts apigws.Options
+		conns.keep(gw, &opts)
+		c := dialOver(t, gw, network.client(gw), &opts)
+		gw.Refuse(503, -1)
+		network.breakAfter(5)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := c.Write(ctx, []byte("hello"))
+		if !errors.Is(err, apigws.ErrNotSent) || errors.Is(err, apigws.ErrUnconfirmed) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Write = %v, want ErrNotSent and the end of its context", err)
+		}
+		gw.Refuse(0, 0)
+		mustWrite(t, c, "world")
+		if err := c.Flush(t.Context()); err != nil {
+			t.Errorf("Flush = %v: there is nothing that Write has not told", err)
+		}
+		wantEqual(t, "received", conns.received(), []string{"world"})
+	})
+}
+
+// The gateway's end breaks after each byte. The operating system has taken the
+// message, so Write knows nothing; Flush tells, once.
+func TestFlushTellsTheTruth(t *testing.T) {
+	const frame = 8
+	for _, msg := range []string{"hello", "three frames of these"} {
+		end := onWire(len(msg), frame)
+		for cut := 1; cut <= end+10; cut++ { // into the PING of Flush
+			inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+				var conns ledger
+				opts := apigws.Options{Limits: apigws.Limits{Frame: frame}}
+				conns.keep(gw, &opts)
+				c := dial(t, gw, &opts)
+				only(t, gw).SetFaults(gatewaytest.Faults{CutIn: int64(cut)})
+				if err := c.Write(t.Context(), []byte(msg)); err != nil {
+					t.Errorf("cut after %d: Write = %v", cut, err)
+				}
+				err := c.Flush(t.Context())
+				got := len(conns.received())
+				switch {
+				case err != nil && !errors.Is(err, apigws.ErrUnconfirmed):
+					t.Errorf("cut after %d: Flush = %v", cut, err)
+				case err == nil && got != 1, (cut >= end) != (got == 1):
+					t.Errorf("cut after %d of %d: Flush = %v, and the gateway got %d messages", cut, end, err, got)
+				case err != nil && c.Stats().Unconfirmed != 1:
+					t.Errorf("cut after %d: Unconfirmed = %d", cut, c.Stats().Unconfirmed)
+				}
+				if err := c.Flush(t.Context()); err != nil {
+					t.Errorf("cut after %d: the second Flush told it again: %v", cut, err)
+				}
+			})
+		}
+	}
+}
+
+func TestFlushWithoutPongs(t *testing.T) {
+	cfg := *silentBackend
+	cfg.SilentPings = true
+	inBubble(t, &cfg, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Timeout: 3 * time.Second, Disabled: true}})
+		if err := c.Flush(t.Context()); err != nil {
+			t.Errorf("Flush with nothing written = %v", err)
+		}
+		mustWrite(t, c, "x")
+		start := time.Now()
+		err := c.Flush(t.Context())
+		if !errors.Is(err, apigws.ErrUnconfirmed) || !errors.Is(err, apigws.ErrNoPong) || time.Since(start) != 3*time.Second {
+			t.Errorf("Flush = %v after %v, want ErrNoPong after Keepalive.Timeout", err, time.Since(start))
+		}
+		only(t, gw) // it costs nothing else
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Flush(ctx); !errors.Is(err, apigws.ErrUnconfirmed) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Flush = %v, want the end of its context", err)
+		}
+		// The answer to the CLOSE confirms what no PONG did.
+		if err := c.Close(); err != nil {
+			t.Errorf("Close = %v", err)
+		}
+	})
+}
+
+// A client that reads nothing does not see the PONG that waits behind its
+// unread messages.
+func TestFlushBehindUnreadMessages(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		const n = 500
+		c := dial(t, gw, nil)
+		for range n {
+			if err := only(t, gw).Send([]byte(strings.Repeat(".", 1000))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustWrite(t, c, "x")
+		start := time.Now()
+		err := c.Flush(t.Context())
+		if !errors.Is(err, apigws.ErrUnconfirmed) || !errors.Is(err, apigws.ErrNoPong) || time.Since(start) != 10*time.Second {
+			t.Errorf("Flush = %v after %v, want ErrNoPong after 10s", err, time.Since(start))
+		}
+		for range n {
+			if _, err := c.Read(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Flush(t.Context()); err != nil {
+			t.Errorf("Flush after reading = %v", err)
+		}
+		only(t, gw)
+	})
+}
+
+// Each message of a connection that breaks is told of by the next Flush, and
+// Close tells what no Flush has.
+func TestFlushAfterBreaks(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		lose := func(n int) {
+			conn := only(t, gw)
+			conn.FreezeIn(true)
+			mustWrite(t, c, numbered("lost", n)...)
+			conn.Drop()
+			time.Sleep(time.Second) // the first wait is below half of that
+		}
+		lose(2)
+		lose(3)
+		err := c.Flush(t.Context())
+		if !errors.Is(err, apigws.ErrUnconfirmed) || !strings.Contains(err.Error(), "5 messages") || !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("Flush = %v, want 5 messages and ECONNRESET", err)
+		}
+		if err := c.Flush(t.Context()); err != nil {
+			t.Errorf("Flush told it again: %v", err)
+		}
+		lose(1)
+		if err := c.Close(); !errors.Is(err, apigws.ErrUnconfirmed) || !strings.Contains(err.Error(), "1 messages") {
+			t.Errorf("Close = %v, want 1 message", err)
+		}
+	})
+}
+
+// Write waits while the window is full of unconfirmed bytes.
+func TestResendWindow(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{Resend: 100})
+		conn := only(t, gw)
+		conn.FreezeOut(true)
+		mustWrite(t, c, strings.Repeat("a", 60), strings.Repeat("b", 40))
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Write(ctx, []byte("c")); !errors.Is(err, apigws.ErrNotSent) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Write with a full window = %v", err)
+		}
+		written := make(chan error, 1)
+		go func() { written <- c.Write(t.Context(), []byte(strings.Repeat("d", 1000))) }() // as large as it likes, alone
+		time.Sleep(5 * time.Second)
+		if n := len(conn.Received()); n != 2 || len(written) != 0 {
+			t.Errorf("%d messages while the window is full, want 2", n)
+		}
+		conn.FreezeOut(false)
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := len(conn.Received()); n != 3 || c.Unconfirmed() != nil {
+			t.Errorf("%d messages received, %d unconfirmed", n, len(c.Unconfirmed()))
+		}
+	})
+}
+
+// One PING a round trip confirms everything that was written meanwhile.
+func TestResendConfirmsInBatches(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		const n = 1000
+		gw.SetFaults(gatewaytest.Faults{Latency: 100 * time.Millisecond})
+		c := dial(t, gw, &apigws.Options{Resend: 1 << 20})
+		before := gw.Stats().Pings // that of Dial
+		for i := range n {
+			mustWrite(t, c, fmt.Sprint(i))
+			time.Sleep(time.Millisecond)
+		}
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		// When a PONG arrives, the next PING goes out, and perhaps another with a
+		// message that comes at the same moment.
+		if pings := gw.Stats().Pings - before; pings < 10 || pings > 22 {
+			t.Errorf("%d PINGs for %d messages in a second of 100 ms round trips, want one or two a round trip", pings, n)
+		}
+		if got := gw.Stats().Messages; got != n {
+			t.Errorf("%d messages received, want %d", got, n)
+		}
+	})
+}
+
+// What a break left unconfirmed goes out first and in order, before what is
+// written afterwards.
+func TestResendComesFirst(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		var conns ledger
+		opts := apigws.Options{Resend: 1 << 20}
+		conns.keep(gw, &opts)
+		c := dial(t, gw, &opts)
+		mustWrite(t, c, "0", "1")
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		only(t, gw).FreezeIn(true)
+		mustWrite(t, c, "2", "3", "4")
+		gw.Refuse(500, 3)
+		only(t, gw).Drop()
+		synctest.Wait()
+		mustWrite(t, c, "5", "6")
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		all := conns.all()
+		wantEqual(t, "first connection", texts(all[0]), []string{"0", "1"})
+		wantEqual(t, "second connection", texts(all[1]), []string{"2", "3", "4", "5", "6"})
+		if s := c.Stats(); s.MessagesResent != 3 || s.Unconfirmed != 0 {
+			t.Errorf("stats: %+v", s)
+		}
+	})
+}
+
+func TestCloseConfirms(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		var conns ledger
+		opts := apigws.Options{Resend: 1 << 20}
+		conns.keep(gw, &opts)
+		c := dial(t, gw, &opts)
+		only(t, gw).SetFaults(gatewaytest.Faults{Latency: time.Second})
+		mustWrite(t, c, numbered("", 10)...)
+		if err := c.Close(); err != nil {
+			t.Errorf("Close = %v", err)
+		}
+		if left := c.Unconfirmed(); len(left) != 0 {
+			t.Errorf("%d messages unconfirmed", len(left))
+		}
+		wantEqual(t, "received", conns.received(), numbered("", 10))
+	})
+}
+
+func TestCloseKeepsTheUnconfirmed(t *testing.T) {
+	for _, broken := range []bool{false, true} {
+		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+			c := dial(t, gw, &apigws.Options{Resend: 1 << 20})
+			mustWrite(t, c, "confirmed")
+			if err := c.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+			only(t, gw).FreezeIn(true)
+			mustWrite(t, c, numbered("", 10)...)
+			if broken {
+				gw.Refuse(503, -1)
+				only(t, gw).Drop()
+				synctest.Wait()
+			}
+			start := time.Now()
+			err := c.Close()
+			if !errors.Is(err, apigws.ErrUnconfirmed) || !strings.Contains(err.Error(), "10 messages") {
+				t.Errorf("Close = %v, want 10 unconfirmed messages", err)
+			}
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("Close took %v, more than CloseTimeout", took)
+			}
+			var left []string
+			for _, p := range c.Unconfirmed() {
+				left = append(left, string(p))
+			}
+			wantEqual(t, "Unconfirmed", left, numbered("", 10))
+			if err := c.Flush(t.Context()); !errors.Is(err, apigws.ErrUnconfirmed) || !errors.Is(err, apigws.ErrClosed) {
+				t.Errorf("Flush after Close = %v", err)
+			}
+		})
+	}
+}
+
+// A message for which the gateway closes connections is found, told of, and
+// never sent a third time; the others are delivered.
+func TestResendLeavesOutWhatIsRefused(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		limits apigws.Limits
+		before int // messages beside it
+	}{
+		{"message of 200 KiB, alone", apigws.Limits{Message: 1 << 20}, 0},
+		{"message of 200 KiB among others", apigws.Limits{Message: 1 << 20}, 3},
+		{"frame of 200 KiB among others", apigws.Limits{Message: 1 << 20, Frame: 1 << 20}, 3},
+	} {
+		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+			var conns ledger
+			opts := apigws.Options{Resend: 1 << 20, Limits: test.limits}
+			conns.keep(gw, &opts)
+			c := dial(t, gw, &opts)
+			bad := strings.Repeat("x", 200<<10)
+			only(t, gw).FreezeIn(true) // so that none is confirmed before
+			mustWrite(t, c, numbered("a", test.before)...)
+			unfrozen := make(chan struct{})
+			go func() {
+				defer close(unfrozen)
+				time.Sleep(time.Second)
+				only(t, gw).FreezeIn(false)
+			}()
+			mustWrite(t, c, bad)
+			mustWrite(t, c, numbered("b", test.before)...)
+			<-unfrozen
+			err := c.Flush(t.Context())
+			var closed *apigws.CloseError
+			if !errors.Is(err, apigws.ErrUnconfirmed) || !errors.As(err, &closed) || closed.Code != 1009 {
+				t.Errorf("%s: Flush = %v, want the 1009", test.name, err)
+			}
+			if err := c.Flush(t.Context()); err != nil {
+				t.Errorf("%s: Flush told it again: %v", test.name, err)
+			}
+			mustWrite(t, c, "after")
+			if err := c.Flush(t.Context()); err != nil {
+				t.Errorf("%s: Flush: %v", test.name, err)
+			}
+			want := slices.Concat(numbered("a", test.before), numbered("b", test.before), []string{"after"})
+			wantEqual(t, test.name, firsts(conns.received()), want)
+			if n := gw.Stats().Closed[1009]; n != min(2, 1+test.before) {
+				t.Errorf("%s: sent %d times", test.name, n)
+			}
+			c.Close()
+			if left := c.Unconfirmed(); len(left) != 1 || string(left[0]) != bad {
+				t.Errorf("%s: %d messages in Unconfirmed, want the one that was refused", test.name, len(left))
+			}
+		})
+	}
+}
+
+// firsts leaves out repetitions.
+func firsts(all []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool {
+		was := seen[s]
+		seen[s] = true
+		return was
+	})
+}
+
+// Two refused messages in one window are both found.
+func TestResendLeavesOutTwo(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		var conns ledger
+		opts := apigws.Options{Resend: 1 << 20, Limits: apigws.Limits{Message: 1 << 20}}
+		conns.keep(gw, &opts)
+		c := dial(t, gw, &opts)
+		bad := strings.Repeat("x", 200<<10)
+		mustWrite(t, c, "1", bad, "2", bad+"y", "3")
+		err := c.Flush(t.Context())
+		if !errors.Is(err, apigws.ErrUnconfirmed) || !strings.Contains(err.Error(), "2 messages") {
+			t.Errorf("Flush = %v, want 2 messages", err)
+		}
+		wantEqual(t, "received", firsts(conns.received()), []string{"1", "2", "3"})
+		if n := gw.Stats().Closed[1009]; n > 4 {
+			t.Errorf("they were sent %d times in all", n)
+		}
+	})
+}
+
+func TestRefusedMessageWithoutResend(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		var conns ledger
+		opts := apigws.Options{Limits: apigws.Limits{Message: 1 << 20}}
+		conns.keep(gw, &opts)
+		c := dial(t, gw, &opts)
+		err := c.Write(t.Context(), []byte(strings.Repeat("x", 200<<10)))
+		if err == nil {
+			err = c.Flush(t.Context())
+		}
+		var closed *apigws.CloseError
+		if !errors.As(err, &closed) || closed.Code != 1009 {
+			t.Errorf("got %v, want the 1009", err)
+		}
+		mustWrite(t, c, "next")
+		if err := c.Flush(t.Context()); err != nil {
+			t.Errorf("Flush = %v", err)
+		}
+		wantEqual(t, "received", conns.received(), []string{"next"})
+		if n := gw.Stats().Closed[1009]; n != 1 {
+			t.Errorf("sent %d times", n)
+		}
+	})
+}
+
+// Resend does not pretend on a gateway that answers no PING.
+func TestResendNeedsPongs(t *testing.T) {
+	inBubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
+		start := time.Now()
+		_, err := apigws.Dial(t.Context(), gw.URL, &apigws.Options{HTTPClient: gw.Client(), Resend: 1})
+		if !errors.Is(err, apigws.ErrNoPong) || !strings.Contains(err.Error(), "Options.Resend needs a gateway that answers PINGs") {
+			t.Errorf("Dial = %v", err)
+		}
+		// Two connections, each with Keepalive.Timeout, and the first wait.
+		if took := time.Since(start); took < 20*time.Second || took > 20*time.Second+500*time.Millisecond {
+			t.Errorf("Dial took %v", took)
+		}
+		if s := gw.Stats(); s.Accepted != 2 || len(gw.Conns()) != 0 {
+			t.Errorf("%d connections made, %d left open", s.Accepted, len(gw.Conns()))
+		}
+	})
+}
