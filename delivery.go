@@ -86,13 +86,18 @@ func (c *Client) recordLoss(n int64, cause error) {
 // takeLosses returns what recordLoss has noted since the last time.
 func (c *Client) takeLosses() error {
 	c.mu.Lock()
-	n, cause := c.lost, c.lostCause
+	defer c.mu.Unlock()
+	err := c.losses()
 	c.lost, c.lostCause = 0, nil
-	c.mu.Unlock()
-	if n == 0 {
+	return err
+}
+
+// losses returns what takeLosses would; c.mu is held.
+func (c *Client) losses() error {
+	if c.lost == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %d messages: %w", ErrUnconfirmed, n, cause)
+	return fmt.Errorf("%w: %d messages: %w", ErrUnconfirmed, c.lost, c.lostCause)
 }
 
 // settle closes the accounts of a connection that sends no more messages: what

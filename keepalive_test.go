@@ -206,10 +206,10 @@ func TestPingAfterInterval(t *testing.T) {
 		sleep(5 * time.Second) // 1:05
 		write(t, c, "no proof of life")
 		pingAt(t, gw, 65*time.Second, 115*time.Second)
-		sleep(5*time.Second - moment)  // 2:00
+		sleep(5*time.Second - moment)    // 2:00
 		conn.SendRaw([]byte{0x89, 0x00}) // a PING of the gateway
 		pingAt(t, gw, 120*time.Second, 175*time.Second)
-		sleep(5*time.Second - moment)          // 3:00
+		sleep(5*time.Second - moment)         // 3:00
 		conn.SendRaw([]byte{0x01, 0x01, 'x'}) // half a message
 		pingAt(t, gw, 180*time.Second, 235*time.Second)
 	})

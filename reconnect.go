@@ -23,7 +23,9 @@ func (c *Client) run(conn *Conn) {
 // finish is the end of a client: c.end has been called.
 func (c *Client) finish() {
 	c.graves.Wait()
-	lost := c.takeLosses()
+	c.mu.Lock()
+	lost := c.losses() // which a Flush still tells, too: Close need not have been called
+	c.mu.Unlock()
 	if c.window != nil {
 		if n := c.window.len(); n > 0 {
 			lost = errors.Join(lost, fmt.Errorf("%w: %d messages", ErrUnconfirmed, n))

@@ -1,0 +1,397 @@
+package apigws_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apigws/apigws"
+	"github.com/apigws/apigws/gatewaytest"
+)
+
+// gone checks that neither client nor gateway has a connection left. That no
+// goroutine is left either is what every bubble checks when it ends.
+func gone(t *testing.T, gw *gatewaytest.Server, c *apigws.Client) {
+	t.Helper()
+	synctest.Wait()
+	if n := len(gw.Conns()); n != 0 {
+		t.Errorf("%d connections are left", n)
+	}
+	inState(t, c, apigws.Closed)
+	select {
+	case <-c.Done():
+	default:
+		t.Error("Close has returned, and Done is open")
+	}
+	if c.Err() != apigws.ErrClosed {
+		t.Errorf("Err = %v, want ErrClosed and no other", c.Err())
+	}
+}
+
+// Close in every phase of a client's life: at once, and without leftovers.
+func TestClosePhases(t *testing.T) {
+	type gateway = gatewaytest.Server
+	tests := map[string]struct {
+		prepare func(gw *gateway, opts *apigws.Options, again func() bool) // before the client connects
+		disrupt func(gw *gateway)                                          // once it is open
+		state   apigws.State                                               // when Close is called
+		takes   time.Duration
+	}{
+		"open": {state: apigws.Open},
+		"backoff": {
+			disrupt: func(gw *gateway) { gw.Conns()[0].Drop() },
+			prepare: func(_ *gateway, opts *apigws.Options, _ func() bool) { opts.Reconnect = every(time.Hour) },
+			state:   apigws.Backoff,
+		},
+		"dial": {
+			disrupt: func(gw *gateway) { gw.Conns()[0].Drop() },
+			prepare: func(gw *gateway, opts *apigws.Options, again func() bool) {
+				opts.HTTPClient = dialling(gw, func(ctx context.Context) error {
+					if !again() {
+						return nil
+					}
+					return slowDial(ctx)
+				})
+			},
+			state: apigws.Connecting,
+		},
+		"handshake": {
+			disrupt: func(gw *gateway) { gw.Hold(true); gw.Conns()[0].Drop() },
+			state:   apigws.Connecting,
+		},
+		"Prepare": {
+			disrupt: func(gw *gateway) { gw.Conns()[0].Drop() },
+			prepare: func(_ *gateway, opts *apigws.Options, again func() bool) {
+				opts.Prepare = func(req *http.Request) error {
+					if again() {
+						<-req.Context().Done()
+					}
+					return req.Context().Err()
+				}
+			},
+			state: apigws.Connecting,
+		},
+		"OnConnect": {
+			disrupt: func(gw *gateway) { gw.Conns()[0].Drop() },
+			prepare: func(_ *gateway, opts *apigws.Options, again func() bool) {
+				opts.OnConnect = func(ctx context.Context, conn *apigws.Conn) error {
+					if again() {
+						<-ctx.Done()
+					}
+					return nil // although it was cancelled
+				}
+			},
+			state: apigws.Connecting,
+		},
+		"OnConnect that does not listen": {
+			disrupt: func(gw *gateway) { gw.Conns()[0].Drop() },
+			prepare: func(_ *gateway, opts *apigws.Options, again func() bool) {
+				opts.OnConnect = func(context.Context, *apigws.Conn) error {
+					if again() {
+						time.Sleep(time.Minute)
+					}
+					return nil
+				}
+			},
+			state: apigws.Connecting,
+			takes: time.Minute - 10*time.Second,
+		},
+		"OnConnect of a rotation": {
+			prepare: func(_ *gateway, opts *apigws.Options, again func() bool) {
+				opts.Reconnect.RotateAfter = time.Second
+				opts.OnConnect = func(ctx context.Context, conn *apigws.Conn) error {
+					if again() {
+						<-ctx.Done()
+					}
+					return nil
+				}
+			},
+			state: apigws.Open,
+		},
+		"handshake of a rotation": {
+			prepare: func(_ *gateway, opts *apigws.Options, _ func() bool) { opts.Reconnect.RotateAfter = time.Second },
+			disrupt: func(gw *gateway) { gw.Hold(true) },
+			state:   apigws.Open,
+		},
+		"drain of a rotation": {
+			prepare: func(_ *gateway, opts *apigws.Options, _ func() bool) {
+				opts.Reconnect.RotateAfter, opts.Reconnect.Drain = 8*time.Second, time.Hour
+			},
+			state: apigws.Open,
+		},
+		"frozen path": {
+			disrupt: func(gw *gateway) { gw.Conns()[0].Freeze(true) },
+			state:   apigws.Open,
+			takes:   5 * time.Second,
+		},
+		"frozen path, other CloseTimeout": {
+			prepare: func(_ *gateway, opts *apigws.Options, _ func() bool) { opts.CloseTimeout = time.Second },
+			disrupt: func(gw *gateway) { gw.Conns()[0].Freeze(true) },
+			state:   apigws.Open,
+			takes:   time.Second,
+		},
+		"gateway that answers nothing": {
+			disrupt: func(gw *gateway) { gw.Conns()[0].FreezeOut(true) },
+			state:   apigws.Open,
+			takes:   5 * time.Second,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+				opts := &apigws.Options{Reconnect: every(time.Second)}
+				first := true
+				if test.prepare != nil {
+					// again tells the first connection from the others.
+					test.prepare(gw, opts, func() bool { defer func() { first = false }(); return !first })
+				}
+				c := dial(t, gw, opts)
+				frozen := line(t, gw)
+				if test.disrupt != nil {
+					test.disrupt(gw)
+				}
+				// Everything that waits for the client while it is closed.
+				calls := map[string]func() error{
+					"Write":  func() error { return c.Write(t.Context(), []byte("x")) },
+					"Read":   func() error { _, err := c.Read(t.Context()); return err },
+					"Ping":   func() error { _, err := c.Ping(t.Context()); return err },
+					"Rotate": func() error { return c.Rotate(t.Context()) },
+				}
+				sleep(11 * time.Second)
+				inState(t, c, test.state)
+				var waiting sync.WaitGroup
+				for name, call := range calls {
+					if test.state == apigws.Open && name != "Read" {
+						continue // would succeed, or break something
+					}
+					waiting.Go(func() {
+						if err := call(); !errors.Is(err, apigws.ErrClosed) {
+							t.Errorf("%s while the client is closed: %v", name, err)
+						}
+					})
+				}
+				synctest.Wait()
+				start := time.Now()
+				if err := c.Close(); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+				if took := time.Since(start); took != test.takes {
+					t.Errorf("Close took %v, want %v", took, test.takes)
+				}
+				waiting.Wait()
+				frozen.Freeze(false)
+				gw.Hold(false)
+				gone(t, gw, c)
+				sleep(time.Hour)
+				gone(t, gw, c)
+				allSayWhy(t, c, nil)
+				if err := c.Flush(t.Context()); err != nil {
+					t.Errorf("Flush after Close, with nothing on its way: %v", err)
+				}
+				if err := c.Close(); err != nil {
+					t.Errorf("Close again: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// dialling is a client for gw that calls first before it dials.
+func dialling(gw *gatewaytest.Server, first func(context.Context) error) *http.Client {
+	dial := gw.Client().Transport.(*http.Transport).DialContext
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if err := first(ctx); err != nil {
+				return nil, err
+			}
+			return dial(ctx, network, addr)
+		},
+		DisableKeepAlives: true,
+	}}
+}
+
+// slowDial is a dial that gets no answer. net/http does not hand it the context
+// of the request: it goes on in the transport for as long as the dialler lets
+// it, which for http.DefaultTransport is half a minute. The client does not
+// wait for that.
+func slowDial(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-time.After(30 * time.Second):
+	}
+	return os.ErrDeadlineExceeded
+}
+
+// A dial that does not listen to its context finishes after Close. It leads to
+// no connection.
+func TestDialThatFinishesAfterClose(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		dials := 0
+		c := dial(t, gw, &apigws.Options{
+			Reconnect: every(time.Second),
+			HTTPClient: dialling(gw, func(context.Context) error {
+				if dials++; dials > 1 {
+					time.Sleep(time.Minute)
+				}
+				return nil
+			}),
+		})
+		line(t, gw).Drop()
+		sleep(2 * time.Second)
+		inState(t, c, apigws.Connecting)
+		start := time.Now()
+		if err := c.Close(); err != nil || time.Since(start) != 0 {
+			t.Errorf("Close: %v after %v", err, time.Since(start))
+		}
+		sleep(time.Hour)
+		gone(t, gw, c)
+		accepted(t, gw, 1)
+	})
+}
+
+// A Dial that is cancelled leaves nothing behind either, wherever it is.
+func TestDialCancelled(t *testing.T) {
+	tests := map[string]func(gw *gatewaytest.Server, opts *apigws.Options){
+		"dial": func(gw *gatewaytest.Server, opts *apigws.Options) {
+			opts.HTTPClient = dialling(gw, slowDial)
+		},
+		"handshake": func(gw *gatewaytest.Server, _ *apigws.Options) { gw.Hold(true) },
+		"backoff": func(gw *gatewaytest.Server, opts *apigws.Options) {
+			gw.Refuse(503, -1)
+			opts.Reconnect = every(time.Hour)
+		},
+		"Prepare": func(_ *gatewaytest.Server, opts *apigws.Options) {
+			opts.Prepare = func(req *http.Request) error { <-req.Context().Done(); return nil }
+		},
+		"OnConnect": func(_ *gatewaytest.Server, opts *apigws.Options) {
+			opts.OnConnect = func(ctx context.Context, _ *apigws.Conn) error { <-ctx.Done(); return nil }
+		},
+	}
+	for name, prepare := range tests {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+				var j journal
+				opts := &apigws.Options{OnState: j.note}
+				prepare(gw, opts)
+				start := time.Now()
+				c, err := tryDial(t, gw, 10*time.Second, opts)
+				if c != nil || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second {
+					t.Errorf("Dial = %v, %v after %v", c, err, time.Since(start))
+				}
+				gw.Hold(false)
+				synctest.Wait()
+				if n := len(gw.Conns()); n != 0 {
+					t.Errorf("%d connections are left", n)
+				}
+				changes := j.all()
+				if last := changes[len(changes)-1]; last.To != apigws.Closed {
+					t.Errorf("the last change is %+v", last)
+				}
+				sleep(2 * time.Hour)
+				if got := gw.Stats(); got.Accepted > 1 || got.Refused[503] > 1 {
+					t.Errorf("Dial goes on after its end: %+v", got)
+				}
+			})
+		})
+	}
+}
+
+// ctx of Dial has no effect once Dial has returned.
+func TestContextOfDial(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c, err := apigws.Dial(ctx, gw.URL, &apigws.Options{HTTPClient: gw.Client(), Reconnect: every(time.Second)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		cancel()
+		sleep(time.Minute)
+		line(t, gw).Drop()
+		sleep(time.Minute)
+		inState(t, c, apigws.Open)
+		accepted(t, gw, 2)
+	})
+}
+
+// However often and from wherever: all Closes wait for the end, and say the
+// same.
+func TestConcurrentClose(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		line(t, gw).Freeze(true)
+		write(t, c, "lost")
+		start := time.Now()
+		var closers sync.WaitGroup
+		results := make([]string, 8)
+		for i := range results {
+			closers.Go(func() {
+				err := c.Close()
+				if !errors.Is(err, apigws.ErrUnconfirmed) {
+					t.Errorf("Close: %v, want ErrUnconfirmed", err)
+				}
+				if took := time.Since(start); took != 5*time.Second {
+					t.Errorf("Close took %v, want CloseTimeout", took)
+				}
+				results[i] = err.Error()
+			})
+		}
+		closers.Wait()
+		if slices.Sort(results); results[0] != results[7] {
+			t.Errorf("Close said %q and %q", results[0], results[7])
+		}
+	})
+}
+
+// What had been received can still be read after Close.
+func TestReadAfterClose(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		for _, msg := range []string{"one", "two"} {
+			line(t, gw).Send([]byte(msg))
+		}
+		synctest.Wait()
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"one", "two"} {
+			if got := read(t, c); got != want {
+				t.Errorf("Read = %q, want %q", got, want)
+			}
+		}
+		if _, err := c.Read(t.Context()); err != apigws.ErrClosed {
+			t.Errorf("Read after the last message: %v", err)
+		}
+	})
+}
+
+// A failure that nobody has called Close for takes messages with it. Flush
+// tells, and so does Close.
+func TestFlushAfterTerminalFailure(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
+		line(t, gw).FreezeIn(true)
+		write(t, c, "lost")
+		line(t, gw).Close(1001, "Going away")
+		<-c.Done()
+		var closed *apigws.CloseError
+		if err := c.Flush(t.Context()); !errors.Is(err, apigws.ErrUnconfirmed) || !errors.As(err, &closed) {
+			t.Errorf("Flush: %v, want ErrUnconfirmed and the close frame", err)
+		}
+		for range 2 {
+			if err := c.Close(); !errors.Is(err, apigws.ErrUnconfirmed) || !errors.As(err, &closed) {
+				t.Errorf("Close: %v, want ErrUnconfirmed and the close frame", err)
+			}
+		}
+		if err := c.Flush(t.Context()); err != nil {
+			t.Errorf("Flush tells of a loss again: %v", err)
+		}
+	})
+}
