@@ -33,6 +33,8 @@ type Conn struct {
 	stalled    bool      // the reader waits for the backend
 	code       int       // how the open state ended
 	reason     string
+	closeSent  bool      // the gateway's close frame is out
+	closeSeen  bool      // the client's has come
 	closeBy    time.Time // when a close handshake under way has lasted long enough
 	timer      *time.Timer
 	received   [][]byte

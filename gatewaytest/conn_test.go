@@ -456,6 +456,7 @@ func TestHold(t *testing.T) {
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		websocket.Dial(ctx, s.URL, &websocket.DialOptions{HTTPClient: s.Client()})
+		synctest.Wait()
 		s.Refuse(503, 1)
 		s.Hold(false)
 		if got := handshake(t, s, s.URL, nil).StatusCode; got != 503 {

@@ -2,6 +2,7 @@ package gatewaytest
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -38,4 +39,20 @@ func TestCloseWhileAccepting(t *testing.T) {
 			s.Close()
 		})
 	}
+}
+
+func FuzzSelectKey(f *testing.F) {
+	f.Add("$request.body.a.b", []byte(`{"a":{"b":"c"}}`))
+	f.Add("${request.body.a}/${request.body.b}", []byte(`{"a":1,"b":true}`))
+	f.Add("$request.body.", []byte(`{"":""}`))
+	f.Fuzz(func(t *testing.T, expr string, data []byte) {
+		selector, err := parseSelector(expr)
+		if err != nil {
+			return
+		}
+		r := routes{selector: selector}
+		if _, ok := r.selectKey(data); ok && !json.Valid(data) {
+			t.Error("a key from what is not JSON")
+		}
+	})
 }

@@ -20,21 +20,21 @@ func (c *Conn) read() {
 	)
 	for {
 		h, err := ws.ReadHeaderBuffer(c.in, hdr[:])
-		if err != nil && !errors.Is(err, ws.ErrHeaderLengthMSB) {
+		malformed := errors.Is(err, ws.ErrHeaderLengthMSB)
+		if malformed {
+			h.Length = math.MaxInt64 // where the next frame begins is anybody's guess
+		} else if err != nil {
 			return
 		}
 		if !c.open() {
 			// After a close frame of either side nothing counts but the client's, which completes the handshake.
-			if err != nil || c.discard(h) != nil || h.OpCode == ws.OpClose {
+			if c.discard(h) != nil || h.OpCode == ws.OpClose && c.closedByBoth() {
 				return
 			}
 			continue
 		}
-		if cause := c.objection(h, err, len(msg), started); cause != "" {
+		if cause := c.objection(h, malformed, len(msg), started); cause != "" {
 			c.cut(cause)
-			if err != nil {
-				h.Length = math.MaxInt64 // where the next frame begins is anybody's guess
-			}
 			if c.discard(h) != nil {
 				return
 			}
@@ -79,15 +79,15 @@ func (c *Conn) read() {
 	}
 }
 
-// objection returns why the gateway does not take a frame, judged by its header alone, or nothing. headerErr is what
-// reading the header gave, have the length of the fragments before it.
-func (c *Conn) objection(h ws.Header, headerErr error, have int, fragmented bool) Cause {
+// objection returns why the gateway does not take a frame, judged by its header alone, or nothing. have is the length
+// of the fragments before it.
+func (c *Conn) objection(h ws.Header, malformed bool, have int, fragmented bool) Cause {
 	state := ws.StateServerSide
 	if fragmented {
 		state = state.Set(ws.StateFragmented)
 	}
 	switch {
-	case headerErr != nil || ws.CheckHeader(h, state) != nil:
+	case malformed || ws.CheckHeader(h, state) != nil:
 		return CauseProtocol
 	case h.OpCode == ws.OpBinary:
 		return CauseBinary
@@ -131,6 +131,14 @@ func (c *Conn) ping(payload []byte) {
 	c.enqueue(outgoing{data: ws.MustCompileFrame(ws.NewPongFrame(payload))}, 0)
 }
 
+// closedByBoth notes the client's close frame, and reports whether the gateway's has left. If not, the writer hangs up.
+func (c *Conn) closedByBoth() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closeSeen = true
+	return c.closeSent
+}
+
 // clientClosed answers the client's close frame with its own code, and ends the connection.
 func (c *Conn) clientClosed(payload []byte) {
 	code, reason, answer := codeNoStatus, noStatusReason, ""
@@ -144,8 +152,9 @@ func (c *Conn) clientClosed(payload []byte) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.closeSeen = true
 	if c.leave(code, reason) {
-		c.enqueue(outgoing{data: closeFrame(code, answer), closing: true, answer: true}, 0)
+		c.enqueue(outgoing{data: closeFrame(code, answer), closing: true}, 0)
 	}
 }
 

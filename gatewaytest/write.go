@@ -13,7 +13,6 @@ type outgoing struct {
 	data    []byte
 	at      time.Time // not before; zero: at once
 	closing bool      // a close frame: the last of all
-	answer  bool      // to the client's: the socket is closed after it
 }
 
 var errFull = errors.New("gatewaytest: the client's buffer is full")
@@ -67,6 +66,13 @@ func (c *Conn) startWriter() {
 // write sends what is in the queue, one Write a frame, and ends when there is no more. Being apart from the reader it
 // lets a client that reads nothing still be read.
 func (c *Conn) write() {
+	if c.writeQueue() {
+		c.wire.close() // the reading goroutine does the rest
+	}
+}
+
+// writeQueue reports whether the connection is over: broken, or closed by both sides.
+func (c *Conn) writeQueue() (over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer func() { c.writing = false }()
@@ -81,16 +87,18 @@ func (c *Conn) write() {
 		}
 		c.mu.Unlock()
 		_, err := c.wire.Write(f.data)
-		if err != nil || f.answer {
-			c.wire.close() // the reading goroutine does the rest
-		}
 		c.mu.Lock()
 		c.outBytes -= len(f.data)
 		c.room.Broadcast()
-		if err != nil || f.closing {
-			return
+		if err != nil {
+			return true
+		}
+		if f.closing {
+			c.closeSent = true
+			return c.closeSeen
 		}
 	}
+	return false
 }
 
 // waitFor waits for a time, or for a change before that, with mu held.
