@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cenkalti/backoff/v4"
 )
@@ -234,11 +236,19 @@ func (o *Options) withDefaults() (*Options, error) {
 	if len(k.Message) > opts.Limits.Message {
 		return nil, &OptionError{"Keepalive.Message", "is larger than Limits.Message"}
 	}
-	for field := range opts.Header {
+	if !utf8.Valid(k.Message) {
+		return nil, &OptionError{"Keepalive.Message", "is not valid UTF-8"}
+	}
+	for field, values := range opts.Header {
 		switch http.CanonicalHeaderKey(field) {
 		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version",
 			"Sec-Websocket-Extensions", "Sec-Websocket-Protocol":
 			return nil, &OptionError{"Header", "must not hold " + field + ": the handshake sets it"}
+		}
+		// Every attempt would fail: a token read from a file likes to end in a
+		// newline.
+		if slices.ContainsFunc(values, hasControl) {
+			return nil, &OptionError{"Header", "has a control character in " + field}
 		}
 	}
 	return &opts, nil
@@ -283,6 +293,10 @@ func (o *Options) checkURL(u *url.URL) error {
 		return fmt.Errorf("%w: %w", &OptionError{"url", "is too long"}, &TooLargeError{n, o.Limits.URL})
 	}
 	return nil
+}
+
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
 func isLoopback(host string) bool {
