@@ -73,11 +73,18 @@ func (s *Server) invoke(ctx context.Context, h Handler, ev *Event) (*Response, e
 	case <-ctx.Done():
 	}
 	// Also if the handler returned because of it.
-	if err := ctx.Err(); err != nil {
+	switch err := ctx.Err(); err {
+	case nil:
+		return r.resp, r.err
+	case context.DeadlineExceeded:
+		return nil, errTimedOut
+	default:
 		return nil, err
 	}
-	return r.resp, r.err
 }
+
+// errTimedOut is the gateway's own verdict, not to be mixed up with a timeout that a handler returns.
+var errTimedOut = errors.New("gatewaytest: integration timed out")
 
 // connect runs $connect. It returns the status of a refusal, or 0.
 func (s *Server) connect(r *http.Request, id string, o origin) (*Response, int) {
@@ -87,15 +94,17 @@ func (s *Server) connect(r *http.Request, id string, o origin) (*Response, int) 
 	}
 	resp, err := s.invoke(r.Context(), h, s.connectEvent(r, id, o))
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case err == errTimedOut:
 		return nil, http.StatusGatewayTimeout
 	case err != nil:
 		s.log.Info("handler failed", "conn", id, "route", "$connect", "error", err)
 		return nil, http.StatusBadGateway
-	case resp != nil && resp.StatusCode != 0 && resp.StatusCode/100 != 2:
-		return nil, resp.StatusCode
+	case resp == nil || resp.StatusCode == 0 || resp.StatusCode/100 == 2:
+		return resp, 0
+	case resp.StatusCode < 200 || resp.StatusCode > 599:
+		return nil, http.StatusBadGateway // no answer to a handshake
 	}
-	return resp, 0
+	return nil, resp.StatusCode
 }
 
 // A task is an event for the backend that waits for its turn.
@@ -144,23 +153,21 @@ func (c *Conn) work() {
 
 func (c *Conn) handleMessage(data []byte) {
 	s := c.srv
+	key, h := s.route.forMessage(data)
+	s.log.LogAttrs(s.ctx, slog.LevelDebug, "message",
+		slog.String("conn", c.id), slog.String("route", key), slog.Int("bytes", len(data)))
 	if s.route.echo {
-		s.log.LogAttrs(s.ctx, slog.LevelDebug, "message",
-			slog.String("conn", c.id), slog.String("route", "$default"), slog.Int("bytes", len(data)))
 		c.push(data, true)
 		return
 	}
-	key, h := s.route.forMessage(data)
 	ev := c.messageEvent(key, data)
 	if h == nil {
 		c.sendError("Forbidden", ev)
 		return
 	}
-	s.log.LogAttrs(s.ctx, slog.LevelDebug, "message",
-		slog.String("conn", c.id), slog.String("route", key), slog.Int("bytes", len(data)))
 	resp, err := s.invoke(s.ctx, h, ev)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case err == errTimedOut:
 		c.sendError("Endpoint request timed out", ev)
 	case errors.Is(err, ErrInvalidBody):
 		c.sendError("Invalid request body", ev)

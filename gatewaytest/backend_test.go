@@ -114,6 +114,9 @@ func TestErrorFrames(t *testing.T) {
 		"Invalid request body": func(context.Context, *gatewaytest.Event) (*gatewaytest.Response, error) {
 			return nil, fmt.Errorf("wrapped: %w", gatewaytest.ErrInvalidBody)
 		},
+		"Internal server error  ": func(context.Context, *gatewaytest.Event) (*gatewaytest.Response, error) {
+			return nil, context.DeadlineExceeded // of something that it called
+		},
 		"Internal server error ": func(context.Context, *gatewaytest.Event) (*gatewaytest.Response, error) {
 			panic("secret")
 		},
@@ -194,7 +197,7 @@ func TestBackendPosts(t *testing.T) {
 	var early error
 	backend := func(_ context.Context, ev *gatewaytest.Event) (*gatewaytest.Response, error) {
 		id := ev.RequestContext.ConnectionID
-		if ev.RequestContext.EventType == gatewaytest.Connect {
+		if ev.RequestContext.EventType == gatewaytest.EventConnect {
 			early = s.Post(id, []byte("too early"))
 			return nil, nil
 		}
@@ -245,6 +248,8 @@ func TestHandshake(t *testing.T) {
 		"403":       {cfg: status(403), want: 403},
 		"404":       {cfg: status(404), want: 404},
 		"429":       {cfg: status(429), want: 429},
+		"600":       {cfg: status(600), want: 502},
+		"1":         {cfg: status(1), want: 502},
 		"500":       {cfg: status(500), want: 500},
 		"error":     {cfg: connectWith(func(context.Context, *event) (*response, error) { return nil, errors.New("x") }), want: 502},
 		"panic":     {cfg: connectWith(func(context.Context, *event) (*response, error) { panic("x") }), want: 502},
@@ -390,7 +395,7 @@ func TestDisconnect(t *testing.T) {
 			var last *gatewaytest.Event
 			handled := 0
 			cfg := &gatewaytest.Config{Backend: func(_ context.Context, ev *gatewaytest.Event) (*gatewaytest.Response, error) {
-				if ev.RequestContext.EventType == gatewaytest.Message {
+				if ev.RequestContext.EventType == gatewaytest.EventMessage {
 					time.Sleep(time.Second) // so that the end comes while it runs
 				}
 				handled++
@@ -405,7 +410,7 @@ func TestDisconnect(t *testing.T) {
 				test.end(c, s)
 				sleep(time.Minute)
 				rc := last.RequestContext
-				if rc.EventType != gatewaytest.Disconnect || rc.DisconnectStatusCode != test.code || rc.DisconnectReason != test.reason {
+				if rc.EventType != gatewaytest.EventDisconnect || rc.DisconnectStatusCode != test.code || rc.DisconnectReason != test.reason {
 					t.Errorf("%+v", rc)
 				}
 				if handled != 4 {
@@ -536,7 +541,7 @@ func TestLambda(t *testing.T) {
 
 	ctx := context.Background()
 	message, connect := &gatewaytest.Event{Body: "x"}, &gatewaytest.Event{}
-	connect.RequestContext.EventType = gatewaytest.Connect
+	connect.RequestContext.EventType = gatewaytest.EventConnect
 	null := gatewaytest.Lambda(func(context.Context, request) (any, error) { return nil, nil })
 	if resp, err := null(ctx, message); resp != nil || err != nil {
 		t.Errorf("null: %v, %v", resp, err)

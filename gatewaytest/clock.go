@@ -19,8 +19,7 @@ func (c *Conn) touch(data bool) {
 // checkTime does what is due.
 func (c *Conn) checkTime() {
 	c.mu.Lock()
-	_, frozen := c.wire.frozen()
-	if frozen || c.state == stateClosed {
+	if c.wire.mute() || c.state == stateClosed {
 		c.mu.Unlock() // a dead path shows no cut; freeze looks again when it is alive
 		return
 	}

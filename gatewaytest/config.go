@@ -74,11 +74,11 @@ type Config struct {
 	// are the documented 32 KiB and 128 KiB. More closes the connection with 1009.
 	Frame, Message int
 
-	// IgnorePings makes PINGs not count as activity. Measurements say that they do; AWS does not say, and some claim
-	// that they do not.
+	// IgnorePings makes PINGs not count as activity. By published measurements they do (a silent connection cut after
+	// ten minutes, one with a PING a minute alive after 23); AWS does not document it, and some claim the contrary.
 	IgnorePings bool
 
-	// SilentPings makes PINGs stay without a PONG.
+	// SilentPings makes PINGs stay without a PONG. The real gateway was captured sending them; AWS does not document it.
 	SilentPings bool
 
 	// AbruptIdle makes the idle cut come without a close frame: the client sees 1006.
@@ -103,7 +103,8 @@ type Config struct {
 	// Discard makes Conn.Received return nothing, for tests with more messages than memory.
 	Discard bool
 
-	// Logger gets a line for each event, without query strings, headers or contents. Nil: silent.
+	// Logger gets a line for each event: connections at level Info, messages and PINGs at Debug. Query strings, headers
+	// and contents are never in it; the errors and panics of handlers are, as they are. Nil: silent.
 	Logger *slog.Logger
 }
 

@@ -28,9 +28,10 @@
 //
 // # What is real
 //
-// The behaviour follows the AWS developer guide and, where that is silent, published captures and measurements. Where
-// those contradict each other, or where there are none, a field of Config decides and its comment says so. Nothing of it
-// was measured on AWS by this project.
+// The behaviour follows the AWS developer guide ("documented") and, where that is silent, captures and measurements that
+// others have published ("captured", "measured"). Where those contradict each other, or where there are none ("an
+// inference", "not known"), a field of Config decides and its comment says so. Nothing of it was measured on AWS by this
+// project.
 //
 // These things the real gateway does and this one does not: it negotiates permessage-deflate, runs the messages of one
 // connection concurrently, limits requests and messages a second, and checks signatures. Config.Authorize and

@@ -13,9 +13,9 @@ import (
 
 // The event types, in RequestContext.EventType.
 const (
-	Connect    = "CONNECT"
-	Message    = "MESSAGE"
-	Disconnect = "DISCONNECT"
+	EventConnect    = "CONNECT"
+	EventMessage    = "MESSAGE"
+	EventDisconnect = "DISCONNECT"
 )
 
 // An Event is what a backend gets: the proxy event of a Lambda integration. Its JSON has the fields that the real one
@@ -33,7 +33,7 @@ type Event struct {
 // MarshalJSON keeps the body of an empty message, and leaves it out elsewhere.
 func (e Event) MarshalJSON() ([]byte, error) {
 	type plain Event
-	if e.RequestContext.EventType != Message {
+	if e.RequestContext.EventType != EventMessage {
 		return json.Marshal(plain(e))
 	}
 	return json.Marshal(struct {
@@ -66,7 +66,7 @@ type RequestContext struct {
 // MarshalJSON keeps an empty reason in a DISCONNECT event, and leaves it out elsewhere.
 func (c RequestContext) MarshalJSON() ([]byte, error) {
 	type plain RequestContext
-	if c.EventType != Disconnect {
+	if c.EventType != EventDisconnect {
 		return json.Marshal(plain(c))
 	}
 	return json.Marshal(struct {
@@ -127,7 +127,7 @@ func (s *Server) newEvent(typ, route, connectionID string, o origin) *Event {
 }
 
 func (s *Server) connectEvent(r *http.Request, id string, o origin) *Event {
-	ev := s.newEvent(Connect, "$connect", id, o)
+	ev := s.newEvent(EventConnect, "$connect", id, o)
 	ev.Headers, ev.MultiValueHeaders = map[string]string{}, map[string][]string{}
 	set := func(name string, values ...string) {
 		// Of several values the single-value form has the last, as with REST APIs.
@@ -166,14 +166,14 @@ func lastValues(q url.Values) map[string]string {
 }
 
 func (c *Conn) messageEvent(route string, data []byte) *Event {
-	ev := c.srv.newEvent(Message, route, c.id, c.origin)
+	ev := c.srv.newEvent(EventMessage, route, c.id, c.origin)
 	ev.RequestContext.MessageID = newID()
 	ev.Body = string(data)
 	return ev
 }
 
 func (c *Conn) disconnectEvent(code int, reason string) *Event {
-	ev := c.srv.newEvent(Disconnect, "$disconnect", c.id, c.origin)
+	ev := c.srv.newEvent(EventDisconnect, "$disconnect", c.id, c.origin)
 	ev.RequestContext.DisconnectStatusCode, ev.RequestContext.DisconnectReason = code, reason
 	ev.Headers = map[string]string{"Host": c.origin.host, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
 	ev.MultiValueHeaders = map[string][]string{}

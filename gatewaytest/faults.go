@@ -28,6 +28,6 @@ type Faults struct {
 	// message that is overtaken by the close frame is lost.
 	PushDelay time.Duration
 
-	// PushCopies is how many times a message is sent again after the first.
+	// PushCopies is how many times a message is sent again after the first. -1: it is not sent at all.
 	PushCopies int
 }

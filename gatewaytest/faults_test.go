@@ -163,6 +163,12 @@ func TestPushFaults(t *testing.T) {
 			c.wantText("hello")
 		}
 
+		conn.SetFaults(gatewaytest.Faults{PushCopies: -1})
+		if err := s.Post(c.id, []byte("lost")); err != nil {
+			t.Error(err) // nobody can know
+		}
+		c.wantSilence()
+
 		conn.SetFaults(gatewaytest.Faults{PushDelay: 5 * time.Second})
 		began := time.Now()
 		conn.Send([]byte("one"))

@@ -54,7 +54,7 @@ func (s *Server) pass(r *http.Request) bool {
 		gate := s.gate
 		s.mu.Unlock()
 		if gate == nil {
-			return true
+			return r.Context().Err() == nil
 		}
 		select {
 		case <-gate:

@@ -31,7 +31,7 @@ func Lambda[I, O any](fn func(context.Context, I) (O, error)) Handler {
 		if err := json.Unmarshal(b, &resp); err != nil {
 			return nil, fmt.Errorf("gatewaytest: malformed proxy response: %w", err)
 		}
-		if ev.RequestContext.EventType == Connect && (resp == nil || resp.StatusCode == 0) {
+		if ev.RequestContext.EventType == EventConnect && (resp == nil || resp.StatusCode == 0) {
 			return nil, fmt.Errorf("gatewaytest: malformed proxy response: no statusCode")
 		}
 		return resp, nil

@@ -163,12 +163,12 @@ const noStatusReason = "Client-side close frame status not set"
 
 // message takes in a complete message.
 func (c *Conn) message(data []byte) {
-	c.srv.messages.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state != stateOpen {
 		return
 	}
+	c.srv.messages.Add(1)
 	c.touch(true)
 	if !c.srv.cfg.Discard {
 		c.received = append(c.received, data)

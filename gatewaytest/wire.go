@@ -135,11 +135,11 @@ func (w *wire) freeze(in, out *bool) {
 	w.changed.Broadcast()
 }
 
-// frozen returns which directions are frozen.
-func (w *wire) frozen() (in, out bool) {
+// mute reports whether nothing may go out.
+func (w *wire) mute() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.frozenIn, w.frozenOut
+	return w.frozenOut
 }
 
 // close closes the connection as a program does that is done with it: the peer reads the end of the stream.

@@ -20,13 +20,13 @@ type chat struct {
 func (c *chat) handle(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest.Response, error) {
 	rc := ev.RequestContext
 	switch rc.EventType {
-	case gatewaytest.Connect:
+	case gatewaytest.EventConnect:
 		c.broadcast(ctx, rc, rc.ConnectionID+" joined")
 		c.add(rc.ConnectionID) // after that: it cannot be sent to before this function has returned
-	case gatewaytest.Disconnect:
+	case gatewaytest.EventDisconnect:
 		c.remove(rc.ConnectionID)
 		c.broadcast(ctx, rc, rc.ConnectionID+" left")
-	case gatewaytest.Message:
+	case gatewaytest.EventMessage:
 		c.broadcast(ctx, rc, rc.ConnectionID+": "+ev.Body)
 	}
 	return &gatewaytest.Response{StatusCode: http.StatusOK}, nil
