@@ -31,6 +31,7 @@ type Conn struct {
 	generation int
 	gap        time.Duration
 	opened     time.Time
+	secrets    []string // of its handshake; until OnConnect has returned
 
 	ws   *websocket.Conn
 	wire *wire

@@ -42,6 +42,7 @@ func (c *Client) handshake(ctx context.Context) (*Conn, error) {
 	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 	conn := c.newConn()
+	conn.secrets = secretsOf(req.URL, req.Header)
 	ws, resp, err := websocket.Dial(ctx, req.URL.String(), &websocket.DialOptions{
 		HTTPClient:   &httpClient,
 		HTTPHeader:   req.Header,
@@ -51,7 +52,7 @@ func (c *Client) handshake(ctx context.Context) (*Conn, error) {
 		OnPongReceived: func(_ context.Context, payload []byte) { conn.ponged(payload) },
 	})
 	if err != nil {
-		return nil, handshakeError(resp, err, secretsOf(req.URL, req.Header))
+		return nil, handshakeError(resp, err, conn.secrets)
 	}
 	conn.start(ws, upgrade.wire)
 	return conn, nil

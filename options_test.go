@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -359,10 +360,14 @@ func TestHandshakeError(t *testing.T) {
 // An answer that only looks like a handshake is none.
 func TestBadHandshake(t *testing.T) {
 	url, client := serving(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Connection", "Upgrade")
-		w.Header().Set("Upgrade", "websocket")
-		w.Header().Set("Sec-WebSocket-Accept", "wrong")
-		w.WriteHeader(http.StatusSwitchingProtocols)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+			"Sec-WebSocket-Accept: wrong\r\n\r\n")
+		conn.Close()
 	})
 	opts := &apigws.Options{HTTPClient: client, Reconnect: apigws.Reconnect{Disabled: true}}
 	_, err := apigws.Dial(t.Context(), url, opts)

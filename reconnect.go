@@ -270,9 +270,10 @@ func (c *Client) introduce(ctx context.Context, conn *Conn) error {
 		var err error
 		runHook(func() { err = c.opts.OnConnect(limited, conn) })
 		if err != nil {
-			return fmt.Errorf("apigws: OnConnect: %w", redact(err, secretsOf(c.url, c.opts.Header)))
+			return fmt.Errorf("apigws: OnConnect: %w", redact(err, conn.secrets))
 		}
 	}
+	conn.secrets = nil
 	if c.window != nil {
 		if err := c.provesPings(ctx, conn); err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -35,46 +37,65 @@ func (e *redactedError) Error() string { return e.text }
 func (e *redactedError) Is(target error) bool { return errors.Is(e.err, target) }
 
 func (e *redactedError) As(target any) bool {
-	if _, ok := target.(**url.Error); ok {
-		return false // it would hand out the URL
+	// A *url.Error would hand out the URL, and an interface, such as
+	// net.Error, whatever error implements it.
+	if _, ok := target.(**url.Error); ok || reflect.TypeOf(target).Elem().Kind() == reflect.Interface {
+		return false
 	}
 	return errors.As(e.err, target)
 }
 
+// Timeout and Temporary make it a net.Error, for those who ask for one.
+func (e *redactedError) Timeout() bool {
+	var err interface{ Timeout() bool }
+	return errors.As(e.err, &err) && err.Timeout()
+}
+
+func (e *redactedError) Temporary() bool {
+	var err interface{ Temporary() bool }
+	return errors.As(e.err, &err) && err.Temporary()
+}
+
 // secretsOf lists what a handshake must keep to itself: its query, the values
-// in it, its user part, and the values of its headers.
+// in it, its user part, and the values of its headers. Longer ones come first,
+// so that none is cut in two by a shorter one that is part of it.
 func secretsOf(u *url.URL, header http.Header) []string {
 	var secrets []string
-	add := func(s string) {
-		// Very short values cannot be a token, and to blank them would
-		// garble the text.
-		if len(s) >= 6 {
-			secrets = append(secrets, s)
+	add := func(all ...string) {
+		for _, s := range all {
+			// Very short values cannot be a token, and to blank them would
+			// garble the text.
+			if len(s) >= 6 {
+				secrets = append(secrets, s)
+			}
 		}
 	}
 	add(u.RawQuery)
+	add(split(u.RawQuery, "&;=")...) // as they were written
 	for _, values := range u.Query() {
 		for _, v := range values {
-			add(v)
-			add(url.QueryEscape(v))
+			add(v, url.QueryEscape(v))
 		}
 	}
 	if u.User != nil {
-		add(u.User.String())
-		if password, ok := u.User.Password(); ok {
-			add(password)
-		}
+		password, _ := u.User.Password()
+		add(u.User.String(), password)
 	}
 	for _, values := range header {
 		for _, v := range values {
 			add(v)
-			// "Bearer abc": the token alone is a secret too.
-			for _, word := range strings.Fields(v) {
-				add(word)
-			}
+			// "Bearer abc", "session=abc; theme=dark": the token alone is a
+			// secret too.
+			add(strings.Fields(v)...)
+			add(split(v, " \t,;=")...)
 		}
 	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
 	return secrets
+}
+
+func split(s, separators string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(separators, r) })
 }
 
 func redactText(s string, secrets []string) string {
