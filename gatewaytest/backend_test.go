@@ -319,6 +319,27 @@ func TestPlainHTTP(t *testing.T) {
 	})
 }
 
+// A client in a hurry, which sends a frame along with its handshake, loses nothing.
+func TestEarlyFrame(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+		conn, err := dialer(s).NetDial(t.Context(), "tcp", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		request := "GET /prod HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+		conn.Write(append([]byte(request), ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte("hello"))))...))
+		time.Sleep(time.Second)
+		conn.SetReadDeadline(time.Now().Add(time.Second))
+		got, _ := io.ReadAll(conn)
+		head, frames, _ := strings.Cut(string(got), "\r\n\r\n")
+		if !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") || frames != "\x81\x05hello" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 // The body of a refusal has the form that the gateway's have.
 func TestRefusalBody(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {

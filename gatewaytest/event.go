@@ -90,10 +90,7 @@ type origin struct {
 }
 
 func (s *Server) newOrigin(r *http.Request) origin {
-	ip, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		ip = r.RemoteAddr
-	}
+	ip, _, _ := net.SplitHostPort(r.RemoteAddr) // net/http takes it from a TCP address
 	o := origin{host: r.Host, identity: Identity{SourceIP: ip, UserAgent: r.UserAgent()}, connectedAt: time.Now()}
 	if f := s.cfg.AuthorizerContext; f != nil {
 		o.authorizer = f(r)

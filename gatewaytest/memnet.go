@@ -194,8 +194,6 @@ func (s *memStream) read(p []byte) (int, error) {
 			return 0, net.ErrClosed
 		case s.readBy.passed():
 			return 0, os.ErrDeadlineExceeded
-		case len(p) == 0:
-			return 0, nil
 		case len(s.buf) > 0:
 			n := copy(p, s.buf)
 			if s.buf = s.buf[n:]; len(s.buf) == 0 {

@@ -213,6 +213,28 @@ func TestNetworks(t *testing.T) {
 				t.Errorf("after a reset: %v", err)
 			}
 
+			s.SetFaults(gatewaytest.Faults{CutOut: 10})
+			c = dial()
+			conn = s.Conns()[0]
+			conn.Send([]byte("hello")) // 7 bytes
+			conn.Send([]byte("hello"))
+			if _, msg, err := c.Read(ctx); err != nil || string(msg) != "hello" {
+				t.Errorf("before the cut: %q, %v", msg, err)
+			}
+			if _, _, err := c.Read(ctx); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("after the cut: %v", err)
+			}
+			s.SetFaults(gatewaytest.Faults{CutIn: 10})
+			c = dial()
+			conn = s.Conns()[0]
+			if err := c.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
+				t.Errorf("the client cannot know: %v", err)
+			}
+			if _, _, err := c.Read(ctx); !errors.Is(err, syscall.ECONNRESET) || len(conn.Received()) != 0 {
+				t.Errorf("after the cut: %v, %d messages", err, len(conn.Received()))
+			}
+
+			s.SetFaults(gatewaytest.Faults{})
 			c = dial()
 			s.Close()
 			if _, _, err := c.Read(ctx); err == nil {
