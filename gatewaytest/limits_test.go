@@ -245,6 +245,18 @@ func TestViolations(t *testing.T) {
 			})
 		})
 	}
+	t.Run("with a close frame right behind", func(t *testing.T) {
+		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+			c := dial(t, s)
+			began := time.Now()
+			c.Write(append(masked(ws.NewBinaryFrame(nil)), masked(ws.NewCloseFrame(nil))...))
+			c.wantClose(1003, "")
+			c.wantError(io.EOF)
+			if d := time.Since(began); d != 0 {
+				t.Errorf("hung up after %v", d)
+			}
+		})
+	})
 	t.Run("rune across frames is none", func(t *testing.T) {
 		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
 			c := dial(t, s)

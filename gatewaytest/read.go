@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"math"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -21,9 +20,7 @@ func (c *Conn) read() {
 	for {
 		h, err := ws.ReadHeaderBuffer(c.in, hdr[:])
 		malformed := errors.Is(err, ws.ErrHeaderLengthMSB)
-		if malformed {
-			h.Length = math.MaxInt64 // where the next frame begins is anybody's guess
-		} else if err != nil {
+		if err != nil && !malformed {
 			return
 		}
 		if !c.open() {
