@@ -57,8 +57,8 @@ func (e *redactedError) Temporary() bool {
 }
 
 // secretsOf lists what a handshake must keep to itself: its query, the values
-// in it, its user part, and the values of its headers. Longer ones come first,
-// so that none is cut in two by a shorter one that is part of it.
+// in it, its user part, and the values of its headers. Longer ones come first:
+// redactText prefers them to those that they begin with.
 func secretsOf(u *url.URL, header http.Header) []string {
 	var secrets []string
 	add := func(all ...string) {
@@ -98,13 +98,16 @@ func split(s, separators string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(separators, r) })
 }
 
+// redactText replaces all secrets at once: what one leaves behind must not be
+// taken for another.
 func redactText(s string, secrets []string) string {
+	var pairs []string
 	for _, secret := range secrets {
 		if secret != "" {
-			s = strings.ReplaceAll(s, secret, redactedMark)
+			pairs = append(pairs, secret, redactedMark)
 		}
 	}
-	return redactURLs(s)
+	return redactURLs(strings.NewReplacer(pairs...).Replace(s))
 }
 
 // redactURLs cuts the user part, the query and the fragment out of everything
