@@ -221,11 +221,10 @@ func FuzzFrames(f *testing.F) {
 		}
 		var got []byte
 		for first := true; ; first = false {
-			frame, err := ws.ReadFrame(stream)
+			h, err := ws.ReadHeader(stream)
 			if err != nil {
 				t.Fatal(err)
 			}
-			h := frame.Header
 			state := ws.StateServerSide
 			if !first {
 				state = state.Set(ws.StateFragmented)
@@ -236,7 +235,9 @@ func FuzzFrames(f *testing.F) {
 			if first != (h.OpCode == ws.OpText) || h.Length > int64(limit) || !h.Fin && h.Length != int64(limit) {
 				t.Fatalf("frame %+v with a limit of %d", h, limit)
 			}
-			got = append(got, ws.UnmaskFrame(frame).Payload...)
+			payload := bytes.Clone(stream.Next(int(h.Length)))
+			ws.Cipher(payload, h.Mask, 0)
+			got = append(got, payload...)
 			if h.Fin {
 				break
 			}

@@ -26,7 +26,7 @@ func (c *Client) handshake(ctx context.Context) (*Conn, error) {
 	if c.opts.Prepare != nil {
 		runHook(func() { err = c.opts.Prepare(req) })
 		if err != nil {
-			return nil, &HandshakeError{Err: redact(fmt.Errorf("Prepare: %w", err), secretsOf(req.URL, req.Header))}
+			return nil, &HandshakeError{Err: redact(fmt.Errorf("in Prepare: %w", err), secretsOf(req.URL, req.Header))}
 		}
 		if err := c.opts.checkURL(req.URL); err != nil {
 			return nil, err
