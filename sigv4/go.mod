@@ -1,0 +1,18 @@
+module github.com/apigws/apigws/sigv4
+
+go 1.26
+
+require (
+	github.com/apigws/apigws v0.1.0
+	github.com/aws/aws-sdk-go-v2 v1.48.0
+)
+
+require (
+	github.com/aws/smithy-go v1.28.9 // indirect
+	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
+	github.com/coder/websocket v1.8.15 // indirect
+	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/gobwas/ws v1.5.0 // indirect
+)
+
+replace github.com/apigws/apigws => ../
