@@ -36,6 +36,10 @@ type wire struct {
 	window  *window       // where tracked messages are kept; nil: nowhere
 	sent    *atomic.Int64 // counts PINGs
 
+	// beforeRead is called, by the reader, when all that has come in is used
+	// up and it may have to wait for more.
+	beforeRead func()
+
 	start    time.Time     // what lastRead counts from
 	lastRead atomic.Int64  // when bytes last came in
 	reads    atomic.Int64  // how often bytes came in
@@ -96,15 +100,18 @@ const (
 	unknown                // all of it left, but the write failed
 )
 
-func (c *Client) newWire(rwc io.ReadWriteCloser) *wire {
+func (c *Client) newWire(rwc io.ReadWriteCloser, beforeRead func()) *wire {
 	return &wire{
 		rwc:     rwc,
 		frame:   c.opts.Limits.Frame,
 		timeout: c.opts.WriteTimeout,
 		window:  c.window,
 		sent:    &c.counters.pings,
-		start:   time.Now(),
-		turn:    make(chan struct{}, 1),
+
+		beforeRead: beforeRead,
+
+		start: time.Now(),
+		turn:  make(chan struct{}, 1),
 	}
 }
 
@@ -297,29 +304,26 @@ func (w *wire) settle() int64 {
 	return max(0, w.handed-w.proven)
 }
 
-// Write sends the control frames of coder/websocket, one a call.
+// Write sends the control frames of coder/websocket, one a call. That it fails
+// is not told to the reader who calls it: what has arrived is to be read to its
+// end even if a PONG found the path broken. Other writes meet the error.
 func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
-	if w.err != nil {
-		defer w.mu.Unlock()
-		return 0, w.err
-	}
-	if w.closing {
+	if w.err != nil || w.closing { // RFC 6455, section 5.5.1: nothing follows a CLOSE
 		w.mu.Unlock()
-		return len(p), nil // RFC 6455, section 5.5.1: nothing follows a CLOSE
+		return len(p), nil
 	}
 	b, leads := w.join()
 	b.buf = append(b.buf, p...)
 	end := len(b.buf)
 	w.mu.Unlock()
-	if _, err := w.finish(b, leads, end); err != nil {
-		return 0, err
-	}
+	w.finish(b, leads, end)
 	return len(p), nil
 }
 
 // Read notes that the peer is alive.
 func (w *wire) Read(p []byte) (int, error) {
+	w.beforeRead()
 	n, err := w.rwc.Read(p)
 	if n > 0 {
 		w.lastRead.Store(int64(time.Since(w.start)))
