@@ -353,9 +353,14 @@ func campaignRound(t *testing.T, n *tally, seed uint64) {
 			s := saboteur{t: t, gw: gw, client: c, conns: &conns, rng: rand.New(rand.NewPCG(rng.Uint64(), 2))}
 			saboteurs.Go(func() { n.faults.Add(s.run()) })
 		}
+		healed := make(chan struct{})
+		go func() {
+			defer close(healed)
+			saboteurs.Wait()
+			heal(gw, &conns)
+		}()
 		records := converse(t, c, rng)
-		saboteurs.Wait()
-		heal(gw, &conns)
+		<-healed
 		flush(t, c, nil)
 		settle(t, gw, c)
 		cancel()
