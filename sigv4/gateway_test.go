@@ -95,16 +95,18 @@ func TestEachHandshakeIsSignedAfresh(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer c.Close()
+				ctx, cancel := context.WithTimeout(t.Context(), 48*time.Hour)
+				defer cancel()
 				const breaks = 16
 				for i := range breaks {
 					time.Sleep(90 * time.Minute) // the credentials have expired, the connection lives
 					if i%2 == 0 {
 						gw.Conns()[0].Drop()
 						time.Sleep(time.Second) // at most half a second of backoff
-					} else if err := c.Rotate(t.Context()); err != nil {
+					} else if err := c.Rotate(ctx); err != nil {
 						t.Fatal(err)
 					}
-					if err := c.Write(t.Context(), []byte("hello")); err != nil {
+					if err := c.Write(ctx, []byte("hello")); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -303,7 +305,9 @@ func TestManagement(t *testing.T) {
 		if status := post(credentials); status != http.StatusOK {
 			t.Errorf("signed: %d", status)
 		}
-		if got, err := c.Read(t.Context()); string(got) != "pushed" {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if got, err := c.Read(ctx); string(got) != "pushed" {
 			t.Errorf("read %q, %v", got, err)
 		}
 		credentials.SecretAccessKey = "another-secret-key"

@@ -144,6 +144,10 @@ func TestProviderErrors(t *testing.T) {
 }
 
 func TestPresign(t *testing.T) {
+	byDefault, err := Presign(t.Context(), newStatic(published), apiURL, nil)
+	if err != nil || !strings.Contains(byDefault, "&X-Amz-Expires=300&") {
+		t.Errorf("by default: %s, %v, want five minutes", byDefault, err)
+	}
 	for _, raw := range []string{
 		"wss://abc123.execute-api.eu-west-1.amazonaws.com/prod?room=a+b",
 		"ws://127.0.0.1:8080/prod?room=a+b",

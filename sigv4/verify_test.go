@@ -90,6 +90,16 @@ func TestVerify(t *testing.T) {
 			}
 			_, r.URL.RawQuery, _ = strings.Cut(uri, "?")
 		}},
+		{name: "header of its own, in the query", credentials: published, opts: Options{Query: true}, change: func(r *http.Request) {
+			r.URL.RawQuery = ""
+			r.Header.Set("X-Amz-Meta", "x")
+			sdk := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableHeaderHoisting = true })
+			uri, _, err := sdk.PresignHTTP(context.Background(), published, r, emptyHash, "execute-api", "eu-west-1", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, r.URL.RawQuery, _ = strings.Cut(uri, "?")
+		}},
 
 		{name: "slow clock, just", credentials: published, off: -5 * time.Minute},
 		{name: "slow clock", credentials: published, off: -5*time.Minute - time.Second,
