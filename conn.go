@@ -255,7 +255,11 @@ func (conn *Conn) ponged(payload []byte) {
 // and then says why.
 func (conn *Conn) read() {
 	defer close(conn.finished)
-	conn.fail(closeReason(conn.readMessages()))
+	err := conn.readMessages()
+	if broken := conn.wire.failure(); errors.Is(broken, ErrWriteTimeout) {
+		conn.fail(broken) // which has closed the stream under the reader
+	}
+	conn.fail(closeReason(err))
 }
 
 func (conn *Conn) readMessages() error {

@@ -349,6 +349,13 @@ func (w *wire) breakOff(err error) {
 	w.rwc.Close()
 }
 
+// failure returns why nothing goes out any more, and nil as long as it does.
+func (w *wire) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
 // join returns the batch to append to, and whether the caller leads it; w.mu
 // is held.
 func (w *wire) join() (b *batch, leads bool) {
