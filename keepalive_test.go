@@ -367,6 +367,30 @@ func TestAnyFrameIsProofOfLife(t *testing.T) {
 	}
 }
 
+// The time in which the reader waited for a slow consumer does not count
+// against the peer: when it goes on, a dead path has a whole Timeout again.
+func TestFrozenPathOfASlowConsumer(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
+		conn := line(t, gw)
+		for range 65 { // one more than the client keeps for Read
+			conn.Send([]byte("unread"))
+		}
+		synctest.Wait()
+		conn.Freeze(true)
+		sleep(5*time.Minute + 3*time.Second)
+		inState(t, c, apigws.Open)
+		read(t, c)
+		endsAt(t, c, 0, 10*time.Second)
+		if err := c.Err(); !errors.Is(err, apigws.ErrNoPong) {
+			t.Errorf("Err = %v", err)
+		}
+		for range 64 { // and nothing of what came is lost
+			read(t, c)
+		}
+	})
+}
+
 // A path that takes no bytes any more is noticed by a write, without any
 // keepalive.
 func TestWriteTimeout(t *testing.T) {

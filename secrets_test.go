@@ -206,7 +206,12 @@ func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return
 // transports, proxies, dialling.
 func TestNoSecretInFailures(t *testing.T) {
 	everything := func(req *http.Request) string {
-		return fmt.Sprintf("%s with %v and %q", req.URL, req.Header, req.URL.Query())
+		text := fmt.Sprintf("%s with %v and %q", req.URL, req.Header, req.URL.Query())
+		for _, cookie := range req.Cookies() {
+			text += ", " + cookie.Value
+		}
+		_, signature, _ := strings.Cut(req.Header.Get("X-Prepared"), "Signature=")
+		return text + ", " + signature
 	}
 	tests := map[string]func(gw *gatewaytest.Server, opts *apigws.Options){
 		"Prepare": func(_ *gatewaytest.Server, opts *apigws.Options) {
