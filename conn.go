@@ -39,6 +39,10 @@ type Conn struct {
 	// early takes what arrives while OnConnect runs; then all goes to the
 	// client's inbox.
 	early *inbox
+	// to is where the reader pushes; unannounced says that it has pushed
+	// something that those who wait do not know of. Only the reader uses them.
+	to          *inbox
+	unannounced bool
 	// blocked says that the reader waits for a slow consumer, freed when it
 	// last did, from opened.
 	blocked atomic.Bool
@@ -77,6 +81,7 @@ func (c *Client) newConn() *Conn {
 func (conn *Conn) start(ws *websocket.Conn, w *wire) {
 	conn.opened = time.Now()
 	conn.ws, conn.wire = ws, w
+	conn.to = conn.early
 	ws.SetReadLimit(-1) // the reader has its own, which does not cost the connection
 	go conn.read()
 }
@@ -262,10 +267,19 @@ func (conn *Conn) read() {
 	conn.fail(closeReason(err))
 }
 
+// announce lets those who wait for messages know of those pushed since it was
+// last called.
+func (conn *Conn) announce() {
+	if conn.unannounced {
+		conn.unannounced = false
+		conn.to.announce()
+	}
+}
+
 func (conn *Conn) readMessages() error {
+	defer conn.announce()
 	c := conn.client
 	ctx := context.Background() // without Done, coder/websocket does not allocate
-	to := conn.early
 	for {
 		_, r, err := conn.ws.Reader(ctx)
 		if err != nil {
@@ -281,12 +295,14 @@ func (conn *Conn) readMessages() error {
 		if item.err == nil && c.intercept(item.data) {
 			continue
 		}
-		if !to.tryPush(item) {
-			conn.blocked.Store(true)
-			to = to.push(item, conn.pass, conn.dead)
-			conn.freed.Store(int64(time.Since(conn.opened)))
-			conn.blocked.Store(false)
+		if conn.to.tryPush(item) {
+			conn.unannounced = true
+			continue
 		}
+		conn.blocked.Store(true)
+		conn.to = conn.to.push(item, conn.pass, conn.dead)
+		conn.freed.Store(int64(time.Since(conn.opened)))
+		conn.blocked.Store(false)
 	}
 }
 

@@ -33,7 +33,8 @@ func (c *Client) handshake(ctx context.Context) (*Conn, error) {
 		}
 	}
 
-	upgrade := &upgrade{client: c, base: c.opts.HTTPClient.Transport}
+	conn := c.newConn()
+	upgrade := &upgrade{conn: conn, base: c.opts.HTTPClient.Transport}
 	if upgrade.base == nil {
 		upgrade.base = http.DefaultTransport
 	}
@@ -41,7 +42,6 @@ func (c *Client) handshake(ctx context.Context) (*Conn, error) {
 	httpClient.Transport = upgrade
 	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-	conn := c.newConn()
 	conn.secrets = secretsOf(req.URL, req.Header)
 	ws, resp, err := websocket.Dial(ctx, req.URL.String(), &websocket.DialOptions{
 		HTTPClient:   &httpClient,
@@ -76,9 +76,9 @@ func handshakeError(resp *http.Response, err error, secrets []string) error {
 // An upgrade is the transport of one handshake. It puts a wire under the
 // connection that results: above TLS and proxies, whatever transport made it.
 type upgrade struct {
-	client *Client
-	base   http.RoundTripper
-	wire   *wire // set when the protocol was switched
+	conn *Conn
+	base http.RoundTripper
+	wire *wire // set when the protocol was switched
 }
 
 func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -87,7 +87,7 @@ func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	if rwc, ok := resp.Body.(io.ReadWriteCloser); ok {
-		u.wire = u.client.newWire(rwc)
+		u.wire = u.conn.client.newWire(rwc, u.conn.announce)
 		resp.Body = u.wire
 	}
 	return resp, nil

@@ -47,7 +47,9 @@ func wake(ch chan struct{}) {
 	}
 }
 
-// tryPush adds an item if there is room for it here.
+// tryPush adds an item if there is room for it here. Those who wait for one
+// learn of it by announce: to wake them for each of many messages that came in
+// one packet would cost more than the messages.
 func (b *inbox) tryPush(item inbound) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -84,11 +86,25 @@ func (b *inbox) push(item inbound, pass, urgent <-chan struct{}) *inbox {
 		return next.push(item, pass, urgent)
 	}
 	b.add(item)
+	b.announceLocked()
 	if b.pushers > 0 && b.fits(inbound{}) {
 		wake(b.room)
 	}
 	b.mu.Unlock()
 	return b
+}
+
+// announce wakes one of those who wait, if there is something for him.
+func (b *inbox) announce() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.announceLocked()
+}
+
+func (b *inbox) announceLocked() {
+	if b.poppers > 0 && b.head < len(b.items) {
+		wake(b.ready)
+	}
 }
 
 func (b *inbox) fits(item inbound) bool {
@@ -105,9 +121,6 @@ func (b *inbox) add(item inbound) {
 	}
 	b.items = append(b.items, item)
 	b.bytes += len(item.data)
-	if b.poppers > 0 {
-		wake(b.ready)
-	}
 }
 
 // pop takes the first item, waiting for one until ctx ends or closed is
@@ -156,6 +169,7 @@ func (b *inbox) moveTo(next *inbox) {
 	for _, item := range b.items[b.head:] {
 		next.add(item)
 	}
+	next.announceLocked()
 	next.mu.Unlock()
 	b.items, b.head, b.sequel = nil, 0, next
 	if b.pushers > 0 {
