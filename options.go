@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -13,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/apigws/apigws/internal/jitter"
 )
 
 // Options say how to connect and how to stay connected. A nil *Options and
@@ -166,9 +169,6 @@ type Reconnect struct {
 	Disabled bool
 }
 
-// fleetRate is the gateway's quota of new connections a second.
-const fleetRate = 500
-
 // withDefaults returns a checked copy of o, its defaults filled in.
 func (o *Options) withDefaults() (*Options, error) {
 	var opts Options
@@ -219,7 +219,7 @@ func (o *Options) withDefaults() (*Options, error) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	if r.Backoff == nil {
-		r.Backoff = func() backoff.BackOff { return newFullJitter() }
+		r.Backoff = func() backoff.BackOff { return jitter.NewFull(rand.N) }
 	}
 	if opts.wallClock == nil {
 		opts.wallClock = time.Now

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/apigws/apigws/internal/jitter"
 )
 
 // run is the life of a client. The state machine is the program counter:
@@ -134,7 +136,7 @@ func (c *Client) redial(cause error, age time.Duration) (*Conn, error) {
 		return nil, cause
 	}
 	if age >= r.Stable && r.Fleet > 0 {
-		wait = rand.N(time.Duration(r.Fleet)*time.Second/fleetRate + 1)
+		wait = jitter.Fleet(rand.N, r.Fleet)
 	}
 	return c.connect(c.ctx, effort{policy: c.policy, wait: wait, cause: cause})
 }
@@ -373,20 +375,3 @@ func (c *Client) countLoss(cause error) {
 		c.counters.lostNetwork.Add(1)
 	}
 }
-
-// fullJitter is the default policy: a random wait below a bound that doubles
-// from half a second to 30 seconds. Full jitter spreads a crowd of clients
-// better than any narrower one.
-type fullJitter struct{ bound time.Duration }
-
-const firstBound, lastBound = 500 * time.Millisecond, 30 * time.Second
-
-func newFullJitter() *fullJitter { return &fullJitter{firstBound} }
-
-func (b *fullJitter) NextBackOff() time.Duration {
-	wait := rand.N(b.bound) + 1
-	b.bound = min(2*b.bound, lastBound)
-	return wait
-}
-
-func (b *fullJitter) Reset() { b.bound = firstBound }

@@ -458,7 +458,7 @@ func TestStableOption(t *testing.T) {
 	})
 }
 
-// The default waits are random, below a bound that doubles from half a second
+// The default waits are random, below a bound that grows from half a second
 // to half a minute, and do not end. The first attempt is jittered too.
 func TestDefaultBackoff(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
@@ -474,7 +474,7 @@ func TestDefaultBackoff(t *testing.T) {
 			if wait <= 0 || wait > bound {
 				t.Fatalf("wait %d is %v, want one up to %v", i, wait, bound)
 			}
-			bound = min(2*bound, 30*time.Second)
+			bound = min(bound*5/3, 30*time.Second)
 			longest = max(longest, wait)
 		}
 		// 86400 s in waits of 15 s on average: 5760. Their deviation is 8.7 s
