@@ -106,6 +106,26 @@ func FuzzRedact(f *testing.F) {
 	})
 }
 
+// net/url drops from a query what it cannot parse, and gives what it can in one
+// form of several. What was written is a secret all the same.
+func TestRedactOddQueries(t *testing.T) {
+	for query, secret := range map[string]string{
+		"room=1;token=semicolon-secret":    "semicolon-secret",
+		"token=%zz-bad-escape":             "%zz-bad-escape",
+		"token=needless%2Descape":          "needless%2Descape",
+		"token=space%20or%20plus":          "space%20or%20plus",
+		"token=space+or%20plus":            "space or plus",
+		"only-a-token":                     "only-a-token",
+		"access_token=a-secret&access=a-s": "a-secret",
+	} {
+		u := &url.URL{Scheme: "https", Host: "example.com", RawQuery: query}
+		err := redact(errors.New("token "+secret+" has expired"), secretsOf(u, nil))
+		if leaked(err.Error(), secret) != "" {
+			t.Errorf("%q is left in %q", secret, err)
+		}
+	}
+}
+
 // leaked returns the first of the secrets that text holds. The mark itself is
 // none, nor is what it makes with its neighbours.
 func leaked(text string, secrets ...string) string {
