@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -516,6 +517,136 @@ func heal(gw *gatewaytest.Server, conns *ledger) {
 		conn.SetFaults(gatewaytest.Faults{})
 		conn.Freeze(false)
 	}
+}
+
+// A month of an ordinary life: messages both ways every ten minutes, a
+// rotation every two hours, keepalives in between, and one break a day.
+func TestMonth(t *testing.T) {
+	days := 30
+	if testing.Short() {
+		days = 3
+	}
+	const minute, round = time.Minute, 10 * time.Minute
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		type change struct {
+			at time.Time
+			apigws.StateChange
+		}
+		var (
+			conns   ledger
+			changes []change
+			read    []string
+			opts    = apigws.Options{OnState: func(s apigws.StateChange) { changes = append(changes, change{time.Now(), s}) }}
+		)
+		conns.keep(gw, &opts)
+		c := dial(t, gw, &opts)
+		go func() {
+			for p, err := range c.Messages(t.Context()) {
+				if err != nil {
+					return
+				}
+				read = append(read, string(p))
+			}
+		}()
+		synctest.Wait()
+		goroutines := runtime.NumGoroutine()
+
+		var (
+			n       tally
+			records []record
+			rounds  = days * int(24*time.Hour/round)
+			lost    = 0 // messages that a break will lose
+			breaks  = 0
+		)
+		say := func(text string) {
+			records = append(records, record{text: text, err: c.Write(t.Context(), []byte(text))})
+			flush(t, c, records[len(records)-1:])
+		}
+		for i := range rounds {
+			say(fmt.Sprint("0.", i))
+			open := gw.Conns()
+			if err := open[len(open)-1].Send([]byte(fmt.Sprint(i))); err != nil {
+				t.Errorf("push %d: %v", i, err)
+			}
+			time.Sleep(round / 2)
+			if i%int(24*time.Hour/round) == 70 { // once a day
+				open := gw.Conns()
+				conn := open[len(open)-1]
+				switch breaks++; breaks % 4 {
+				case 0:
+					conn.Drop()
+				case 1:
+					conn.Close(1001, "Going away")
+				case 2:
+					gw.Refuse(429, 3)
+					conn.Close(1006, "")
+				case 3:
+					conn.Freeze(true)
+					say(fmt.Sprint("0.into the void ", i)) // the PING of Flush finds out
+					lost++
+					time.AfterFunc(minute, conn.Drop) // long after the client has left it
+				}
+			}
+			time.Sleep(round / 2)
+		}
+		time.Sleep(minute) // Drain
+		synctest.Wait()
+
+		if err := audit(&n, records, conns.received(), false); err != nil {
+			t.Error(err)
+		}
+		if got := int(n.lost.Load()); got != lost || c.Stats().Unconfirmed != int64(lost) {
+			t.Errorf("%d messages were lost, and Flush told of %d; %d were written into a dead path", got, c.Stats().Unconfirmed, lost)
+		}
+		wantEqual(t, "read", read, numbered("", rounds))
+
+		// Every connection ended by its age or by one of the breaks, and every
+		// gap was seen for what it was.
+		var opened, from time.Time
+		var rotations, least, most int
+		gaps := []time.Duration{0}
+		segment := func(until time.Time) {
+			least += int(until.Sub(from) / (110 * minute))
+			most += int(until.Sub(from) / (105 * minute))
+		}
+		for i, s := range changes {
+			switch {
+			case s.From == apigws.Open && s.To == apigws.Open:
+				if age := s.at.Sub(opened); age < 105*minute || age > 110*minute {
+					t.Errorf("a connection was renewed at the age of %v", age)
+				}
+				rotations++
+				gaps = append(gaps, 0)
+				opened = s.at
+			case s.From == apigws.Open:
+				segment(s.at)
+			case s.To == apigws.Open:
+				if i > 1 {
+					back := i
+					for changes[back].From != apigws.Open {
+						back--
+					}
+					gaps = append(gaps, s.at.Sub(changes[back].at))
+				}
+				opened, from = s.at, s.at
+			}
+		}
+		segment(time.Now())
+		wantEqual(t, "gaps", conns.gaps, gaps)
+		s := c.Stats()
+		if s.Rotations != int64(rotations) || rotations < least || rotations > most {
+			t.Errorf("%d rotations counted, %d seen, %d to %d possible", s.Rotations, rotations, least, most)
+		}
+		if got := s.LostClosed + s.LostNetwork + s.LostTimeout; got != int64(breaks) || s.Connects != int64(1+rotations+breaks) {
+			t.Errorf("%d breaks noticed and %d connections made, after %d breaks and %d rotations", got, s.Connects, breaks, rotations)
+		}
+		only(t, gw)
+		if now := runtime.NumGoroutine(); now > goroutines {
+			t.Errorf("%d goroutines at the end, %d at the start", now, goroutines)
+		}
+		t.Logf("%d days: %d rotations, %d breaks, %d messages each way, %d of them lost as Flush said, %d PINGs",
+			days, rotations, breaks, rounds, lost, s.Pings)
+	})
 }
 
 // FuzzServerBytes sends arbitrary bytes to a client. Whatever they do to the

@@ -1,0 +1,191 @@
+package apigws
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apigws/apigws/gatewaytest"
+)
+
+// A laptop is a client on a machine that can be suspended: the wall clock goes
+// on and the monotonic clock, with every timer, stands still.
+type laptop struct {
+	*Client
+	gw    *gatewaytest.Server
+	ahead atomic.Int64 // of the wall clock
+}
+
+// suspend lets the wall clock, and only that, go on. A negative d sets it back.
+func (l *laptop) suspend(d time.Duration) { l.ahead.Add(int64(d)) }
+
+// onLaptop runs f with a connected client.
+func onLaptop(t *testing.T, opts Options, f func(t *testing.T, l *laptop)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := &laptop{gw: gatewaytest.NewInMemory(nil)}
+		defer l.gw.Close()
+		opts.HTTPClient = l.gw.Client()
+		opts.wallClock = func() time.Time { return time.Now().Add(time.Duration(l.ahead.Load())) }
+		var err error
+		l.Client, err = Dial(t.Context(), l.gw.URL, &opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		f(t, l)
+	})
+}
+
+// live checks that the client is open on a connection of the given generation,
+// and that this works.
+func (l *laptop) live(t *testing.T, generation int) {
+	t.Helper()
+	synctest.Wait()
+	if s := l.Stats(); s.State != Open || s.Generation != generation {
+		t.Errorf("the client is %v with connection %d, want open with %d", s.State, s.Generation, generation)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := l.Ping(ctx); err != nil {
+		t.Errorf("Ping: %v", err)
+	}
+}
+
+// A connection that has outlived RotateAfter in a sleep is renewed when the
+// clocks are next compared, which is at most one Timeout after waking.
+func TestSuspendedPastTheLimitRotates(t *testing.T) {
+	onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
+		time.Sleep(25 * time.Second) // between two beats
+		l.suspend(3 * time.Hour)
+		time.Sleep(10 * time.Second)
+		l.live(t, 2)
+		if s := l.Stats(); s.Rotations != 1 || s.LostTimeout+s.LostNetwork+s.LostClosed != 0 {
+			t.Errorf("stats: %+v", s)
+		}
+		// The next one starts with an age of its own.
+		time.Sleep(104 * time.Minute)
+		l.live(t, 2)
+		time.Sleep(7 * time.Minute)
+		l.live(t, 3)
+	})
+}
+
+// Sleep adds up: three naps of forty minutes make a connection old.
+func TestNapsAddUp(t *testing.T) {
+	onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
+		for range 2 {
+			time.Sleep(time.Minute)
+			l.suspend(40 * time.Minute)
+		}
+		time.Sleep(time.Minute)
+		l.live(t, 1)
+		l.suspend(40 * time.Minute)
+		time.Sleep(10 * time.Second)
+		l.live(t, 2)
+	})
+}
+
+// A connection that died in a sleep is noticed within two Timeouts of waking:
+// one until the clocks are compared and a PING goes out, one for its PONG.
+func TestSuspendedAndDead(t *testing.T) {
+	onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
+		time.Sleep(20*time.Second + 1) // a beat has just been
+		conn := l.gw.Conns()[0]
+		conn.Freeze(true)
+		l.suspend(30 * time.Minute)
+		time.Sleep(20*time.Second - 2)
+		synctest.Wait()
+		if s := l.Stats(); s.LostTimeout != 0 {
+			t.Errorf("noticed too early: %+v", s)
+		}
+		time.Sleep(2)
+		synctest.Wait()
+		if s := l.Stats(); s.LostTimeout != 1 {
+			t.Errorf("not noticed within two Timeouts: %+v", s)
+		}
+		time.Sleep(time.Second)
+		l.live(t, 2)
+		conn.Freeze(false)
+	})
+}
+
+// Woken late in the interval of beats, the client notices within little more
+// than one Timeout.
+func TestSuspendedAndDeadBeforeABeat(t *testing.T) {
+	onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
+		time.Sleep(30*time.Second - 1)
+		conn := l.gw.Conns()[0]
+		conn.Freeze(true)
+		l.suspend(30 * time.Minute)
+		time.Sleep(10*time.Second + 2)
+		synctest.Wait()
+		if s := l.Stats(); s.LostTimeout != 1 {
+			t.Errorf("not noticed: %+v", s)
+		}
+		conn.Freeze(false)
+	})
+}
+
+// A clock that is set, by a user or by NTP, kills nothing: forward looks like a
+// sleep and costs a PING, and a rotation if it was far; backward costs nothing.
+func TestClockThatIsSet(t *testing.T) {
+	for _, test := range []struct {
+		jump       time.Duration
+		pings      int   // half a minute later
+		generation int   // then
+		rotations  int64 // 90 minutes after that
+	}{
+		{9 * time.Second, 0, 1, 0}, // below Timeout it is not even noticed
+		{time.Hour, 1, 1, 1},
+		{24 * time.Hour, 2, 2, 1}, // one for the jump, one for the rotation
+		{-9 * time.Second, 0, 1, 0},
+		{-time.Hour, 0, 1, 0},
+		{-10 * 365 * 24 * time.Hour, 0, 1, 0},
+	} {
+		onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
+			if err := l.Write(t.Context(), []byte("before")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+			l.suspend(test.jump)
+			time.Sleep(30 * time.Second)
+			if n := l.gw.Stats().Pings; n != test.pings {
+				t.Errorf("jump %v: %d PINGs, want %d", test.jump, n, test.pings)
+			}
+			l.live(t, test.generation)
+			if s := l.Stats(); s.LostTimeout+s.LostNetwork+s.LostClosed+s.Unconfirmed != 0 {
+				t.Errorf("jump %v: %+v", test.jump, s)
+			}
+			if err := l.Flush(t.Context()); err != nil {
+				t.Errorf("jump %v: Flush: %v", test.jump, err)
+			}
+			// And it does not disturb what follows.
+			time.Sleep(90 * time.Minute)
+			s := l.Stats()
+			if s.LostTimeout+s.LostNetwork+s.LostClosed != 0 || s.Rotations != test.rotations {
+				t.Errorf("jump %v, 90 minutes later: %+v", test.jump, s)
+			}
+		})
+	}
+}
+
+// Back and forth: what was counted as sleep stays counted, and a clock that
+// goes back does not make a connection younger than it is.
+func TestClockThatIsSetBackAndForth(t *testing.T) {
+	onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
+		for range 4 {
+			time.Sleep(20 * time.Second)
+			l.suspend(-time.Hour)
+			time.Sleep(20 * time.Second)
+			l.suspend(20 * time.Minute)
+		}
+		time.Sleep(20 * time.Second)
+		l.live(t, 1) // 80 minutes
+		l.suspend(30 * time.Minute)
+		time.Sleep(10 * time.Second)
+		l.live(t, 2)
+	})
+}
