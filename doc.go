@@ -26,6 +26,12 @@
 // renewed: the next one is made, and OnConnect run on it, before the old one
 // is closed.
 //
+// After the sleep of a suspended machine, in which timers stand still, a
+// connection past its age is renewed within one Keepalive.Timeout of waking,
+// and a dead one is noticed within two: one until the clocks are compared, one
+// for the PONG. A wall clock that is set looks like a sleep at worst; it costs
+// no connection.
+//
 // # Delivery
 //
 // Write hands a message to the operating system once. Its error tells what is

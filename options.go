@@ -152,6 +152,10 @@ type Reconnect struct {
 	// RotateAfter is the age at which a connection is renewed: the next is
 	// made before the old one is closed. Default: 10 to 15 minutes before
 	// Limits.Lifetime, drawn anew for each connection. Negative: never.
+	//
+	// Writes wait meanwhile for the PONG that proves that the gateway has all
+	// earlier ones: one round trip. On a gateway that answers no PING they wait
+	// for Keepalive.Timeout and a close handshake, which proves the same.
 	RotateAfter time.Duration
 
 	// Drain is how long the old connection is still read after a renewal.
