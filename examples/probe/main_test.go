@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"go/format"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apigws/apigws/gatewaytest"
+)
+
+// probeFake probes a fake gateway in a bubble, where a quarter of an hour takes
+// no time.
+func probeFake(t *testing.T, cfg *gatewaytest.Config, interval, interrupt time.Duration) *report {
+	t.Helper()
+	gw := gatewaytest.NewInMemory(cfg)
+	defer gw.Close()
+	// Some way to the gateway: a PONG that takes no time at all would not be
+	// told from one that never comes.
+	gw.SetFaults(gatewaytest.Faults{Latency: 30 * time.Millisecond})
+	p := &probe{
+		url: gw.URL, client: gw.Client(), message: []byte(`{"action":"ping"}`),
+		watch: 15 * time.Minute, interval: interval, scale: 1, oversize: true,
+	}
+	ctx := t.Context()
+	if interrupt > 0 {
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, interrupt)
+		defer cancel()
+	}
+	r, err := p.run(ctx, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestProbe(t *testing.T) {
+	const early = "It is too early to tell"
+	for _, tt := range []struct {
+		name      string
+		cfg       gatewaytest.Config
+		interval  time.Duration
+		interrupt time.Duration
+		want      []string // in the report
+	}{
+		{
+			name: "two minutes",
+			want: []string{
+				"| silent | 2m | cut: 1001 \"Going away\" | 0 messages | 0 messages |",
+				"| one message, after 1m | 3m | cut: 1001 \"Going away\" | 1 message | 1 message |",
+				"| a PING every 1m | 15m | still open | 14 PINGs | 0 messages |",
+				"| a message every 1m | 15m | still open | 15 messages | 15 messages |",
+				"- A message counts: one after 1m moved the cut to 3m.",
+				"- PINGs are answered, 14 of 14. Round trips: 30ms to 30ms, median 30ms.",
+				"- PINGs count as activity.",
+				"- A frame of 32768 bytes passes.",
+				"- A frame of 32769 bytes closes the connection: 1009 \"Max frame length of 32768 has been exceeded.\".",
+				"Limits:    apigws.Limits{Idle: 2 * time.Minute}",
+				"Keepalive: apigws.Keepalive{Interval: 55 * time.Second}",
+			},
+		},
+		{
+			name: "ten minutes, without a close frame",
+			cfg:  gatewaytest.Config{Idle: 10 * time.Minute, AbruptIdle: true},
+			want: []string{
+				"| silent | 10m | cut: 1006, no close frame |",
+				"Limits:    apigws.Limits{Idle: 10 * time.Minute}",
+				"Keepalive: apigws.Keepalive{Interval: 295 * time.Second}",
+			},
+		},
+		{
+			name:     "PINGs that do not count",
+			cfg:      gatewaytest.Config{IgnorePings: true},
+			interval: 50 * time.Second,
+			want: []string{
+				"| a PING every 50s | 2m | cut: 1001 \"Going away\" | 2 PINGs |",
+				"- PINGs are answered, 2 of 2.",
+				"- PINGs do not count as activity.",
+				"Keepalive: apigws.Keepalive{Interval: 55 * time.Second, Message: []byte(`{\"action\":\"ping\"}`)}",
+			},
+		},
+		{
+			name: "PINGs without an answer",
+			cfg:  gatewaytest.Config{SilentPings: true},
+			want: []string{
+				"- PINGs are not answered: 14 were sent, no PONG came.",
+				"- A frame of 32768 bytes left the connection open; no PONG tells more.",
+				"at least every 55s",
+				"Keepalive: apigws.Keepalive{Disabled: true}",
+			},
+		},
+		{
+			name: "no limit",
+			cfg:  gatewaytest.Config{Idle: -1},
+			want: []string{"- A silent connection was still open after 15m.", "Nothing was cut in 15m"},
+		},
+		{
+			name:     "too long an interval",
+			interval: 3 * time.Minute,
+			want:     []string{"- Messages at intervals of 3m do not hold", "Nothing held the connection at intervals of 3m."},
+		},
+		{
+			name: "no route",
+			cfg:  gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"chat": nil}},
+			want: []string{"- The gateway answered 16 messages with the error frame \"Forbidden\""},
+		},
+		{
+			name:      "interrupted before the cut",
+			interrupt: 90 * time.Second,
+			want: []string{
+				"**Interrupted after 1m30s of 15m: this report is partial.**",
+				"| silent | 1m30s | still open |",
+				early,
+			},
+		},
+		{
+			name:      "interrupted just after the cut",
+			interrupt: 2*time.Minute + 10*time.Second,
+			want:      []string{"| silent | 2m | cut: 1001 \"Going away\" |", "| a PING every 1m | 2m10s | still open |", early},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if tt.interval == 0 {
+					tt.interval = time.Minute
+				}
+				r := probeFake(t, &tt.cfg, tt.interval, tt.interrupt)
+				got := r.markdown()
+				for _, want := range tt.want {
+					if !strings.Contains(got, want) {
+						t.Errorf("no %q in:\n%s", want, got)
+					}
+				}
+				_, code := r.advice()
+				if formatted, err := format.Source([]byte(code)); err != nil || string(formatted) != code {
+					t.Errorf("what to set is not as gofmt writes it (%v):\n%s", err, code)
+				}
+			})
+		})
+	}
+}
+
+// What a gateway says must not become part of a picture's or a table's syntax.
+func TestHostileReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := probeFake(t, &gatewaytest.Config{
+			Closing: func(cause gatewaytest.Cause, code int, reason string) (int, string) {
+				return code, "<script>|&\"\n"
+			},
+		}, time.Minute, 0)
+		svg := r.timeline()
+		marks := make(map[string]int)
+		d := xml.NewDecoder(strings.NewReader(svg))
+		for {
+			token, err := d.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%v in:\n%s", err, svg)
+			}
+			if e, ok := token.(xml.StartElement); ok {
+				marks[e.Name.Local]++
+			}
+		}
+		// Beats, and one more of each in the legend; PINGs are among the lines.
+		if marks["script"] != 0 || marks["circle"] != 1+15+1 || marks["path"] != 2*(2+1) {
+			t.Errorf("elements: %v", marks)
+		}
+		if got, want := r.markdown(), `| silent | 2m | cut: 1001 "<script>\|&\"\n" |`; !strings.Contains(got, want) {
+			t.Errorf("no %s in:\n%s", want, got)
+		}
+	})
+}
+
+func TestRedraw(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw := gatewaytest.NewInMemory(nil)
+		defer gw.Close()
+		p := &probe{url: gw.URL, client: gw.Client(), watch: 3 * time.Minute, scale: 1}
+		s := &subject{name: "silent", first: -1}
+		if err := p.connect(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		defer s.client.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), p.watch)
+		defer cancel()
+		go p.observe(ctx, s)
+		var out bytes.Buffer
+		p.redraw(ctx, []*subject{s}, &out)
+
+		drawn := strings.Split(out.String(), "\x1b[1A") // each over the one before
+		if n := len(drawn); n < 3*60*4 {
+			t.Errorf("drawn %d times in three minutes", n)
+		}
+		const want = "\x1b[2Ksilent                     ====================x           cut after 2m: 1001 \"Going away\"\n"
+		if last := drawn[len(drawn)-1]; last != want {
+			t.Errorf("at the end:\n%q, want\n%q", last, want)
+		}
+	})
+}
+
+// Over loopback, as a user runs it. What is fast here may be late, so times are
+// of no interest.
+func TestRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-scale", "200", "-for", "3m", "-out", dir}, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		" of 4 open\n",
+		"silent: cut after ",
+		"# Probe of a gateway",
+		"1009 \"Max frame length of 32768 has been exceeded.\"",
+		"written: ",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, out.String())
+		}
+	}
+	for name, want := range map[string]string{"report.md": "![Who was cut when](timeline.svg)", "timeline.svg": "</svg>"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s: %v, want %s in it:\n%s", name, err, want, b)
+		}
+	}
+}
+
+func TestRunTellsNoSecrets(t *testing.T) {
+	var token, header string
+	gw := gatewaytest.NewServer(&gatewaytest.Config{Authorize: func(req *http.Request) int {
+		token, header = req.URL.Query().Get("token"), req.Header.Get("X-Token")
+		return http.StatusOK
+	}})
+	defer gw.Close()
+	var out bytes.Buffer
+	args := []string{"-url", gw.URL + "?token=secret1", "-header", "X-Token: secret2", "-for", "100ms"}
+	if err := run(t.Context(), args, &out); err != nil {
+		t.Fatal(err)
+	}
+	gw.Close()
+	if token != "secret1" || header != "secret2" {
+		t.Errorf("the gateway got %q and %q", token, header)
+	}
+	if strings.Contains(out.String(), "secret") {
+		t.Errorf("a secret in:\n%s", out.String())
+	}
+	if want := "go run ./examples/probe -for 100ms -header '...' -url " + gw.URL + "\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("no %q in:\n%s", want, out.String())
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	for _, args := range [][]string{
+		{"-interval", "0s"},
+		{"-for", "-1s"},
+		{"-scale", "0"},
+		{"-header", "no colon"},
+		{"-url", "wss://secret:\n@example.org"},
+	} {
+		err := run(t.Context(), args, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), args[0]) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v: %v, want an error that names %s and no secret", args, err, args[0])
+		}
+	}
+}
