@@ -312,6 +312,24 @@ func serving(t *testing.T, handler http.HandlerFunc) (url string, client *http.C
 	return s.URL, s.Client()
 }
 
+// The Timeout of an http.Client bounds the handshake. The connection that
+// results lives on.
+func TestHTTPClientTimeout(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		impatient := &http.Client{Transport: gw.Client().Transport, Timeout: 5 * time.Second}
+		opts := &apigws.Options{HTTPClient: impatient, Reconnect: apigws.Reconnect{Disabled: true}}
+		c := dial(t, gw, opts)
+		sleep(time.Hour)
+		inState(t, c, apigws.Open)
+		gw.Hold(true)
+		start := time.Now()
+		if _, err := tryDial(t, gw, time.Hour, opts); err == nil || time.Since(start) != 5*time.Second {
+			t.Errorf("Dial: %v after %v, want a failure after 5 s", err, time.Since(start))
+		}
+		gw.Hold(false)
+	})
+}
+
 // Redirects are not followed: a token must not go where it was not sent.
 func TestRedirect(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {

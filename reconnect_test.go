@@ -640,7 +640,9 @@ func TestThousandBreaks(t *testing.T) {
 			}
 		}
 		sleep(time.Second)
-		if after := runtime.NumGoroutine(); after != before {
+		// The count is that of the process: what earlier tests left on real
+		// sockets may have ended meanwhile.
+		if after := runtime.NumGoroutine(); after > before {
 			t.Errorf("%d goroutines after a thousand breaks, %d before", after, before)
 		}
 		accepted(t, gw, 1001)
