@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/http"
 	"os"
 	"sync"
 	"text/tabwriter"
@@ -36,6 +37,7 @@ func main() {
 
 type experiment struct {
 	url         string
+	client      *http.Client // nil: the default
 	idle, watch time.Duration
 }
 
@@ -69,7 +71,12 @@ func (e *experiment) run(ctx context.Context, out io.Writer) error {
 	}
 	var observed sync.WaitGroup
 	for _, s := range subjects {
-		observed.Go(func() { e.observe(ctx, s) })
+		c, err := e.dial(ctx, s)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		observed.Go(func() { e.observe(ctx, s, c) })
 	}
 	observed.Wait()
 
@@ -81,32 +88,34 @@ func (e *experiment) run(ctx context.Context, out io.Writer) error {
 	return table.Flush()
 }
 
-// observe connects one client and notes how long its one connection lives.
-func (e *experiment) observe(ctx context.Context, s *subject) {
-	c, err := apigws.Dial(ctx, e.url, &apigws.Options{
-		Limits: apigws.Limits{Idle: e.idle},
+// dial makes a client that keeps its connection alive by PINGs or not at all,
+// and ends with it.
+func (e *experiment) dial(ctx context.Context, s *subject) (*apigws.Client, error) {
+	return apigws.Dial(ctx, e.url, &apigws.Options{
+		HTTPClient: e.client,
+		Limits:     apigws.Limits{Idle: e.idle},
 		Keepalive: apigws.Keepalive{
 			Disabled: !s.keepalive,
 			Interval: e.idle / 2,
 		},
 		Reconnect: apigws.Reconnect{Disabled: true}, // the first cut is the result
 	})
-	if err != nil {
-		s.err = err
-		return
-	}
-	defer c.Close()
+}
+
+// observe sends what s is to send and notes how long its connection lives.
+func (e *experiment) observe(ctx context.Context, s *subject, c *apigws.Client) {
 	start := time.Now()
 	defer func() { s.lived = time.Since(start) }()
 
 	// What the backend answers is of no interest, but must be read.
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		for range c.Messages(ctx) {
+	reading, stop := context.WithCancel(ctx)
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for range c.Messages(reading) {
 		}
-	}()
-	defer func() { c.Close(); <-drained }()
+	})
+	defer reader.Wait()
+	defer stop()
 
 	end := time.After(e.watch)
 	var again <-chan time.Time
