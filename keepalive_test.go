@@ -391,6 +391,34 @@ func TestFrozenPathOfASlowConsumer(t *testing.T) {
 	})
 }
 
+// A PONG that answers no PING of ours is legal, and answers none.
+func TestStrangePongs(t *testing.T) {
+	inBubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		conn := line(t, gw)
+		strange := func() {
+			for _, payload := range []string{"", "0", "2", "-1", "x", "18446744073709551616", strings.Repeat("9", 125)} {
+				conn.SendRaw(frame(0x8a, payload))
+			}
+		}
+		strange()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		time.AfterFunc(time.Second/2, strange)
+		if rtt, err := c.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Ping = %v, %v, and nothing has answered it", rtt, err)
+		}
+		if s := c.Stats(); s.Pongs != 0 || s.RTT != 0 {
+			t.Errorf("Stats = %+v", s)
+		}
+		write(t, c, "still here")
+		if got := read(t, c); got != "still here" {
+			t.Errorf("Read = %q", got)
+		}
+		accepted(t, gw, 1)
+	})
+}
+
 // A path that takes no bytes any more is noticed by a write, without any
 // keepalive.
 func TestWriteTimeout(t *testing.T) {
