@@ -331,8 +331,9 @@ func (c *Client) reason() error {
 
 // Close ends the client. It stops taking writes, asks the gateway to confirm
 // those that were made, performs the close handshake with status 1000, and
-// returns when every goroutine of the client has ended; CloseTimeout bounds
-// all of it. What has been received can still be read.
+// returns when every goroutine of the client has ended. CloseTimeout bounds
+// all of it but the hooks: one that runs is waited for. What has been received
+// can still be read.
 //
 // The error wraps ErrUnconfirmed when messages were not confirmed; see
 // Unconfirmed. Called again, Close returns the same. Called from inside a hook
