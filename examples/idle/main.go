@@ -83,7 +83,7 @@ func (e *experiment) run(ctx context.Context, out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "client\tlived\tthen")
 	for _, s := range subjects {
-		fmt.Fprintf(table, "%s\t%v\t%s\n", s.name, s.lived.Round(e.idle/100), s.end())
+		fmt.Fprintf(table, "%s\t%v\t%s\n", s.name, s.lived.Round(min(e.idle/100, time.Second)), s.end())
 	}
 	return table.Flush()
 }
