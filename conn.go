@@ -2,6 +2,7 @@ package apigws
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/coder/websocket"
 )
 
 // verdictDelay is how long a failed write waits for the reader to find out
@@ -33,8 +32,8 @@ type Conn struct {
 	opened     time.Time
 	secrets    []string // of its handshake; until OnConnect has returned
 
-	ws   *websocket.Conn
-	wire *wire
+	wire   *wire
+	frames frameReader // of the wire; only the reader uses it
 
 	// early takes what arrives while OnConnect runs; then all goes to the
 	// client's inbox.
@@ -63,9 +62,12 @@ type Conn struct {
 	senders    sync.WaitGroup
 }
 
-func (c *Client) newConn() *Conn {
-	return &Conn{
+// start begins the life of a connection whose handshake is done: from here on
+// it must be ended by inter, which also waits for the reader.
+func (c *Client) start(rwc io.ReadWriteCloser) *Conn {
+	conn := &Conn{
 		client:     c,
+		opened:     time.Now(),
 		early:      newInbox(),
 		dead:       make(chan struct{}),
 		handedOver: make(chan struct{}),
@@ -74,16 +76,11 @@ func (c *Client) newConn() *Conn {
 		pass:       make(chan struct{}),
 		pingSoon:   make(chan struct{}, 1),
 	}
-}
-
-// start begins the life of a connection whose handshake is done: from here on
-// it must be ended by inter, which also waits for the reader.
-func (conn *Conn) start(ws *websocket.Conn, w *wire) {
-	conn.opened = time.Now()
-	conn.ws, conn.wire = ws, w
 	conn.to = conn.early
-	ws.SetReadLimit(-1) // the reader has its own, which does not cost the connection
+	conn.wire = c.newWire(rwc, conn.announce)
+	conn.frames.src = conn.wire
 	go conn.read()
+	return conn
 }
 
 // Generation numbers the connections of a client: 1 for the first.
@@ -277,18 +274,15 @@ func (conn *Conn) announce() {
 }
 
 func (conn *Conn) readMessages() error {
+	defer conn.frames.release()
 	defer conn.announce()
 	c := conn.client
-	ctx := context.Background() // without Done, coder/websocket does not allocate
 	for {
-		_, r, err := conn.ws.Reader(ctx)
+		item, err := conn.readMessage()
 		if err != nil {
 			return err
 		}
-		item, err := conn.readMessage(r)
-		if err != nil {
-			return err
-		}
+		c.counters.received(item.size)
 		if c.opts.Keepalive.Message != nil {
 			conn.dataAt.Store(int64(time.Since(conn.opened)))
 		}
@@ -306,56 +300,116 @@ func (conn *Conn) readMessages() error {
 	}
 }
 
-// closeReason turns the reader's error into what users test for.
-func closeReason(err error) error {
-	var closed websocket.CloseError
-	if errors.As(err, &closed) {
-		return &CloseError{Code: int(closed.Code), Reason: closed.Reason}
-	}
-	return fmt.Errorf("apigws: connection lost without a close frame: %w", err)
-}
-
-// scratch buffers are borrowed for the time of one message, so that an idle
-// connection holds none.
-var scratch = sync.Pool{New: func() any {
-	buf := make([]byte, 4096)
-	return &buf
-}}
-
-// readMessage reads one message to its end. One that is too large is read to
-// its end too, and dropped.
-func (conn *Conn) readMessage(r io.Reader) (inbound, error) {
-	limit := conn.client.opts.Limits.Message
-	borrowed := scratch.Get().(*[]byte)
-	defer scratch.Put(borrowed)
-	buf := *borrowed
-
-	n, size := 0, 0 // bytes in buf, bytes of the message
+// readMessage reads the next message to its end, and deals with the control
+// frames on the way. One that is too large is read to its end too, and dropped.
+func (conn *Conn) readMessage() (inbound, error) {
+	var (
+		limit = int64(conn.client.opts.Limits.Message)
+		data  []byte
+		size  int64
+		begun bool
+	)
 	for {
-		m, err := r.Read(buf[n:])
-		n += m
-		size += m
-		if err == io.EOF {
-			break
+		h, err := conn.frames.header()
+		if err != nil {
+			return inbound{}, conn.breach(err)
+		}
+		if h.control() {
+			if err := conn.readControl(h); err != nil {
+				return inbound{}, err
+			}
+			continue
+		}
+		if begun != (h.opcode == opContinuation) {
+			return inbound{}, conn.breach(protocolError("a message begins within another, or nowhere"))
+		}
+		begun = true
+		if size += h.length; size < 0 {
+			return inbound{}, conn.breach(protocolError("a message has no end"))
+		}
+		if size > limit {
+			data = nil
+			err = conn.frames.skip(h.length)
+		} else {
+			n := len(data)
+			if n == 0 {
+				data = make([]byte, h.length)
+			} else {
+				data = append(data, make([]byte, h.length)...)
+			}
+			err = conn.frames.read(data[n:])
 		}
 		if err != nil {
 			return inbound{}, err
 		}
-		if n < len(buf) {
+		if !h.fin {
 			continue
 		}
 		if size > limit {
-			n = 0
-		} else {
-			buf = append(buf, make([]byte, len(buf))...)
-			*borrowed = buf
+			return inbound{size: size, err: &TooLargeError{int(size), int(limit)}}, nil
 		}
+		return inbound{size: size, data: data}, nil
 	}
-	conn.client.counters.received(size)
-	if size > limit {
-		return inbound{err: &TooLargeError{size, limit}}, nil
+}
+
+// readControl reads a control frame and does what it asks for. The error is
+// the end of the connection.
+func (conn *Conn) readControl(h frameHeader) error {
+	p := make([]byte, h.length)
+	if err := conn.frames.read(p); err != nil {
+		return err
 	}
-	data := make([]byte, n)
-	copy(data, buf)
-	return inbound{data: data}, nil
+	switch h.opcode {
+	case opPing:
+		conn.wire.answer(p)
+	case opPong:
+		conn.ponged(p)
+	case opClose:
+		closed, err := parseClose(p)
+		if err != nil {
+			return conn.breach(err)
+		}
+		conn.wire.close(closed.Code) // no answer if it is one itself
+		return closed
+	}
+	return nil
+}
+
+// breach closes the connection with 1002 if err is a breach of the protocol,
+// and returns err.
+func (conn *Conn) breach(err error) error {
+	var breach protocolError
+	if errors.As(err, &breach) {
+		conn.wire.close(1002)
+	}
+	return err
+}
+
+// parseClose takes the payload of a CLOSE frame apart.
+func parseClose(p []byte) (*CloseError, error) {
+	switch {
+	case len(p) == 0:
+		return &CloseError{Code: 1005}, nil
+	case len(p) == 1:
+		return nil, protocolError("half a close code")
+	}
+	closed := &CloseError{
+		Code:   int(binary.BigEndian.Uint16(p)),
+		Reason: string(p[2:]),
+	}
+	// RFC 6455, section 7.4, and the registry that it founds.
+	switch code := closed.Code; {
+	case code < 1000, code > 1014 && code < 3000, code > 4999,
+		code == 1004, code == 1005, code == 1006:
+		return nil, protocolError(fmt.Sprintf("close code %d", code))
+	}
+	return closed, nil
+}
+
+// closeReason turns the reader's error into what users test for.
+func closeReason(err error) error {
+	if closed, ok := err.(*CloseError); ok {
+		return closed
+	}
+	return fmt.Errorf("apigws: connection lost without a close frame: %w", err)
 }

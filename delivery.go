@@ -117,7 +117,6 @@ func (c *Client) bury(conn *Conn) {
 
 func (c *Client) inter(conn *Conn) {
 	conn.wire.breakOff(conn.cause)
-	conn.ws.CloseNow()
 	<-conn.finished
 	conn.senders.Wait()
 	select {

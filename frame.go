@@ -11,6 +11,7 @@ const (
 	opText         = 0x1
 	opClose        = 0x8
 	opPing         = 0x9
+	opPong         = 0xA
 )
 
 const finBit, maskBit = 0x80, 0x80

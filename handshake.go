@@ -33,8 +33,7 @@ func (c *Client) handshake(ctx context.Context) (*Conn, error) {
 		}
 	}
 
-	conn := c.newConn()
-	upgrade := &upgrade{conn: conn, base: c.opts.HTTPClient.Transport}
+	upgrade := &upgrade{base: c.opts.HTTPClient.Transport}
 	if upgrade.base == nil {
 		upgrade.base = http.DefaultTransport
 	}
@@ -42,19 +41,21 @@ func (c *Client) handshake(ctx context.Context) (*Conn, error) {
 	httpClient.Transport = upgrade
 	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-	conn.secrets = secretsOf(req.URL, req.Header)
 	ws, resp, err := websocket.Dial(ctx, req.URL.String(), &websocket.DialOptions{
 		HTTPClient:   &httpClient,
 		HTTPHeader:   req.Header,
 		Host:         req.Host,
 		Subprotocols: c.opts.Subprotocols,
-		// Called by the reader.
-		OnPongReceived: func(_ context.Context, payload []byte) { conn.ponged(payload) },
 	})
 	if err != nil {
-		return nil, handshakeError(resp, err, conn.secrets)
+		return nil, handshakeError(resp, err, secretsOf(req.URL, req.Header))
 	}
-	conn.start(ws, upgrade.wire)
+	// From here on the stream is ours; what is closed is coder's view of it,
+	// which gives its buffers back.
+	upgrade.stream.kept = true
+	ws.CloseNow()
+	conn := c.start(upgrade.stream.ReadWriteCloser)
+	conn.secrets = secretsOf(req.URL, req.Header)
 	return conn, nil
 }
 
@@ -73,12 +74,11 @@ func handshakeError(resp *http.Response, err error, secrets []string) error {
 	return e
 }
 
-// An upgrade is the transport of one handshake. It puts a wire under the
-// connection that results: above TLS and proxies, whatever transport made it.
+// An upgrade is the transport of one handshake. It gets hold of the stream that
+// results: above TLS and proxies, whatever transport made it.
 type upgrade struct {
-	conn *Conn
-	base http.RoundTripper
-	wire *wire // set when the protocol was switched
+	base   http.RoundTripper
+	stream *stream // set when the protocol was switched
 }
 
 func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -87,8 +87,21 @@ func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	if rwc, ok := resp.Body.(io.ReadWriteCloser); ok {
-		u.wire = u.conn.client.newWire(rwc, u.conn.announce)
-		resp.Body = u.wire
+		u.stream = &stream{ReadWriteCloser: rwc}
+		resp.Body = u.stream
 	}
 	return resp, nil
+}
+
+// A stream is what coder/websocket gets to see of a connection.
+type stream struct {
+	io.ReadWriteCloser
+	kept bool // closing it does not end the connection
+}
+
+func (s *stream) Close() error {
+	if s.kept {
+		return nil
+	}
+	return s.ReadWriteCloser.Close()
 }

@@ -17,6 +17,7 @@ const (
 // too large and has been skipped.
 type inbound struct {
 	data []byte
+	size int64 // of the message, also of a skipped one
 	err  error
 }
 

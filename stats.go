@@ -59,9 +59,9 @@ func (n *counters) sent(bytes int) {
 	n.bytesSent.Add(int64(bytes))
 }
 
-func (n *counters) received(bytes int) {
+func (n *counters) received(bytes int64) {
 	n.messagesReceived.Add(1)
-	n.bytesReceived.Add(int64(bytes))
+	n.bytesReceived.Add(bytes)
 }
 
 func (n *counters) pong(rtt time.Duration) {

@@ -18,11 +18,9 @@ const batchLimit = 64 << 10
 // errSealed refuses messages on a connection that is being left.
 var errSealed = errors.New("apigws: connection takes no more messages")
 
-// A wire is the byte stream under one connection. coder/websocket reads from
-// it, and answers PING and CLOSE frames through it; everything else that the
-// client sends is put into frames here, because the promises of this package
-// depend on it: which message has left whole, which messages a PONG confirms,
-// how large a frame is.
+// A wire is the byte stream under one connection. What the client sends is put
+// into frames here, because the promises of this package depend on it: which
+// message has left whole, which messages a PONG confirms, how large a frame is.
 //
 // Writers that come while a write is under way share the next one: the first
 // of them leads the batch, waits for its turn and writes it, the others
@@ -131,8 +129,12 @@ func (w *wire) message(ctx context.Context, p []byte, as tracking) (verdict, err
 		w.mu.Lock()
 	}
 	err := w.err
-	if err == nil && w.sealed {
+	switch {
+	case err != nil:
+	case w.sealed:
 		err = errSealed
+	case w.closing:
+		err = net.ErrClosed
 	}
 	if err != nil {
 		w.mu.Unlock()
@@ -267,18 +269,22 @@ func (w *wire) unproven() int64 {
 // close sends a CLOSE frame; nothing is sent after it. If there is anything to
 // prove, a PING goes before it: its PONG comes before the answer, and also if
 // the peer answers no CLOSE.
-func (w *wire) close(code uint16) error {
+func (w *wire) close(code int) error {
 	w.mu.Lock()
 	if w.err != nil || w.closing {
 		w.mu.Unlock()
 		return net.ErrClosed
 	}
-	w.sealed, w.closing = true, true
+	w.closing = true
 	b, leads := w.join()
 	if w.appended > w.proven {
 		w.appendPing(b)
 	}
-	b.buf = appendFrame(b.buf, opClose|finBit, binary.BigEndian.AppendUint16(nil, code), w.keys.next())
+	var payload []byte
+	if code != 1005 {
+		payload = binary.BigEndian.AppendUint16(nil, uint16(code))
+	}
+	b.buf = appendFrame(b.buf, opClose|finBit, payload, w.keys.next())
 	end := len(b.buf)
 	w.mu.Unlock()
 	_, err := w.finish(b, leads, end)
@@ -304,21 +310,20 @@ func (w *wire) settle() int64 {
 	return max(0, w.handed-w.proven)
 }
 
-// Write sends the control frames of coder/websocket, one a call. That it fails
-// is not told to the reader who calls it: what has arrived is to be read to its
-// end even if a PONG found the path broken. Other writes meet the error.
-func (w *wire) Write(p []byte) (int, error) {
+// answer sends the PONG to a PING. That it fails is not told to the reader who calls it:
+// what has arrived is to be read to its end even if a PONG found the path
+// broken. Other writes meet the error.
+func (w *wire) answer(ping []byte) {
 	w.mu.Lock()
 	if w.err != nil || w.closing { // RFC 6455, section 5.5.1: nothing follows a CLOSE
 		w.mu.Unlock()
-		return len(p), nil
+		return
 	}
 	b, leads := w.join()
-	b.buf = append(b.buf, p...)
+	b.buf = appendFrame(b.buf, opPong|finBit, ping, w.keys.next())
 	end := len(b.buf)
 	w.mu.Unlock()
 	w.finish(b, leads, end)
-	return len(p), nil
 }
 
 // Read notes that the peer is alive.
