@@ -4,121 +4,192 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
+	"slices"
 	"syscall"
 	"time"
+
+	"github.com/gobwas/ws"
 )
 
 // Idle clients are measured in a process of their own, so that nothing that
 // another library has left behind counts.
 
-// idleFigures are per client.
-type idleFigures struct {
-	Heap, Stack int64   // bytes
-	Goroutines  float64 // rounded to hundredths
-	// CPU is the share of a core that keepalive takes for all clients at an
-	// interval of 55 s, scaled from PINGs every fastPing.
-	CPU float64
-}
-
+// The metrics of idle clients, per client, but for keepaliveCPU.
 const (
-	fastPing  = 2 * time.Second
-	fastPings = 4 // that many are measured
+	heap         = "heap B"
+	stack        = "stack B"
+	memory       = "heap and stack B"
+	goroutines   = "goroutines"
+	perPing      = "CPU µs/PING"
+	keepaliveCPU = "CPU s/hour" // of the keepalives of all clients
 )
 
-func measureIdle(ctx context.Context, r *report, base, name string, n int) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
+// An idleRun is a number of clients. To see in seconds what keepalive costs in
+// an hour, intervals and timeouts are divided by haste; each client sends so
+// many PINGs while it is measured.
+type idleRun struct {
+	clients, rounds, haste, pings int
+}
+
+// idleTask is what the process with the clients is told, idleFigures what it
+// answers.
+type idleTask struct {
+	Library, URL          string
+	Clients, Haste, Pings int
+}
+
+type idleFigures struct {
+	Heap, Stack, Goroutines float64       // per client
+	CPU                     time.Duration // per PING
+}
+
+// unread is apigws without the goroutine of the application that waits in Read:
+// the others need theirs, or the PONGs would not be read.
+var unread = library{"apigws, unread", dialUnread}
+
+func idleLibraries() []library {
+	libs := slices.Clone(libraries)
+	if i := slices.IndexFunc(libs, func(l library) bool { return l.name == ours }); i >= 0 {
+		libs = slices.Insert(libs, i+1, unread)
 	}
-	figures := make(map[string]idleFigures)
-	for _, lib := range libraries {
-		cmd := exec.CommandContext(ctx, self, "-idle-client", lib.name, "-idle-n", strconv.Itoa(n), "-target", base)
-		cmd.Stderr = os.Stderr
-		out, err := cmd.Output()
+	return libs
+}
+
+func measureIdle(ctx context.Context, cfg config, srv *server, r *report) error {
+	for _, run := range cfg.idle {
+		scenario := fmt.Sprintf("%d idle clients", run.clients)
+		if !cfg.wants(scenario) {
+			continue
+		}
+		if err := enoughFiles(run.clients + 100); err != nil {
+			r.note("%s: left out, %v", scenario, err)
+			continue
+		}
+		err := interleave(idleLibraries(), run.rounds, func(lib library) error {
+			f, err := idleProcess(ctx, idleTask{lib.name, srv.url("TCP") + "/", run.clients, run.haste, run.pings})
+			if err != nil {
+				return err
+			}
+			pingsAnHour := float64(run.clients) * float64(time.Hour) / float64(usual.interval)
+			r.add(scenario, lib.name, heap, f.Heap)
+			r.add(scenario, lib.name, stack, f.Stack)
+			r.add(scenario, lib.name, memory, f.Heap+f.Stack)
+			r.add(scenario, lib.name, goroutines, f.Goroutines)
+			r.add(scenario, lib.name, perPing, f.CPU.Seconds()*1e6)
+			r.add(scenario, lib.name, keepaliveCPU, f.CPU.Seconds()*pingsAnHour)
+			return nil
+		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", lib.name, err)
+			return fmt.Errorf("%s: %w", scenario, err)
 		}
-		var f idleFigures
-		if err := json.Unmarshal(out, &f); err != nil {
-			return fmt.Errorf("%s: %w", lib.name, err)
-		}
-		figures[lib.name] = f
 	}
-	r.idle(name, n, figures)
 	return nil
 }
 
-func runIdleClient(name string, n int, base string) error {
-	var lib library
-	for _, l := range libraries {
-		if l.name == name {
-			lib = l
-		}
+func idleProcess(ctx context.Context, task idleTask) (f idleFigures, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return f, err
 	}
-	if lib.dial == nil {
-		return fmt.Errorf("no library %q", name)
+	arg, err := json.Marshal(task)
+	if err != nil {
+		return f, err
 	}
-	ctx := context.Background()
-	memory, err := idleMemory(ctx, lib, base, n)
+	cmd := exec.CommandContext(ctx, self, "-idle", string(arg))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return f, err
+	}
+	return f, json.Unmarshal(out, &f)
+}
+
+// runIdle is the process with the clients.
+func runIdle(arg string) error {
+	var task idleTask
+	if err := json.Unmarshal([]byte(arg), &task); err != nil {
+		return err
+	}
+	libs := idleLibraries()
+	i := slices.IndexFunc(libs, func(l library) bool { return l.name == task.Library })
+	if i < 0 {
+		return fmt.Errorf("no library %q", task.Library)
+	}
+	f, err := idle(context.Background(), libs[i], task)
 	if err != nil {
 		return err
 	}
-	cpu, err := idleCPU(ctx, lib, base, n)
-	if err != nil {
-		return err
-	}
-	memory.CPU = cpu
-	return json.NewEncoder(os.Stdout).Encode(memory)
+	return json.NewEncoder(os.Stdout).Encode(f)
 }
 
-func dialMany(ctx context.Context, lib library, base string, n int, ping time.Duration) (closeAll func(), err error) {
-	conns := make([]conn, 0, n)
-	closeAll = func() {
-		for _, c := range conns {
-			c.close()
-		}
-	}
-	for range n {
-		c, err := lib.dial(ctx, base+"/idle", ping, func([]byte) {})
-		if err != nil {
-			closeAll()
-			return nil, err
-		}
-		conns = append(conns, c)
-	}
-	return closeAll, nil
-}
+func idle(ctx context.Context, lib library, task idleTask) (f idleFigures, err error) {
+	haste := time.Duration(task.Haste)
+	hasty := keepalive{usual.interval / haste, usual.timeout / haste}
 
-func idleMemory(ctx context.Context, lib library, base string, n int) (idleFigures, error) {
+	var conns []conn
+	defer func() {
+		runtime.KeepAlive(conns) // they end with the process
+	}()
+	dial := func(n int) error {
+		for range n {
+			c, err := lib.dial(ctx, task.URL+"idle", hasty, func([]byte) {})
+			if err != nil {
+				return err
+			}
+			conns = append(conns, c)
+		}
+		return nil
+	}
+
 	// What the first connection sets up for all is not a cost of each.
-	closeOne, err := dialMany(ctx, lib, base, 1, pingEvery)
-	if err != nil {
-		return idleFigures{}, err
+	if err := dial(1); err != nil {
+		return f, err
 	}
-	defer closeOne()
-	before, goroutines := settled(), runtime.NumGoroutine()
-	closeAll, err := dialMany(ctx, lib, base, n, pingEvery)
-	if err != nil {
-		return idleFigures{}, err
+	memoryBefore, goroutinesBefore := settled(), runtime.NumGoroutine()
+	if err := dial(task.Clients); err != nil {
+		return f, err
 	}
-	defer closeAll()
-	after := settled()
-	per := func(a, b uint64) int64 { return (int64(a) - int64(b)) / int64(n) }
+	time.Sleep(hasty.interval) // after the first PING a client is as it stays
+
+	countsBefore, err := counts(ctx, task.URL)
+	if err != nil {
+		return f, err
+	}
+	cpuBefore := cpuTime()
+	time.Sleep(time.Duration(task.Pings) * hasty.interval)
+	cpu := cpuTime() - cpuBefore
+	countsAfter, err := counts(ctx, task.URL)
+	if err != nil {
+		return f, err
+	}
+	if lost := countsAfter.Ended - countsBefore.Ended; lost > 0 {
+		return f, fmt.Errorf("%d connections were lost", lost)
+	}
+	pings := countsAfter.Pings - countsBefore.Pings
+	if expected := int64(task.Pings * task.Clients); pings < expected/2 {
+		return f, fmt.Errorf("%d PINGs, expected about %d", pings, expected)
+	}
+
+	memoryAfter := settled()
+	each := func(before, after uint64) float64 {
+		return (float64(after) - float64(before)) / float64(task.Clients)
+	}
 	return idleFigures{
-		Heap:       per(after.HeapAlloc, before.HeapAlloc),
-		Stack:      per(after.StackInuse, before.StackInuse),
-		Goroutines: float64((runtime.NumGoroutine()-goroutines)*100/n) / 100,
+		Heap:       each(memoryBefore.HeapAlloc, memoryAfter.HeapAlloc),
+		Stack:      each(memoryBefore.StackInuse, memoryAfter.StackInuse),
+		Goroutines: each(uint64(goroutinesBefore), uint64(runtime.NumGoroutine())),
+		CPU:        cpu / time.Duration(pings),
 	}, nil
 }
 
 // settled returns the memory in use when garbage, and what pools kept, is gone
 // and stacks have shrunk.
 func settled() (m runtime.MemStats) {
-	for range 5 {
+	for range 4 {
 		runtime.GC()
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -126,23 +197,42 @@ func settled() (m runtime.MemStats) {
 	return m
 }
 
-func idleCPU(ctx context.Context, lib library, base string, n int) (float64, error) {
-	closeAll, err := dialMany(ctx, lib, base, n, fastPing)
+// counts asks the server what it has seen.
+func counts(ctx context.Context, url string) (n idleCounts, err error) {
+	conn, early, _, err := ws.Dial(ctx, url+"counts")
 	if err != nil {
-		return 0, err
+		return n, err
 	}
-	defer closeAll()
-	time.Sleep(fastPing) // the first PINGs
-	before := cpuTime()
-	time.Sleep(fastPings * fastPing)
-	perPing := (cpuTime() - before).Seconds() / fastPings
-	return perPing / pingEvery.Seconds(), nil
+	defer conn.Close()
+	var in io.Reader = conn
+	if early != nil { // the answer came with that to the handshake
+		in = early
+	}
+	f, err := ws.ReadFrame(in)
+	if err != nil {
+		return n, err
+	}
+	return n, json.Unmarshal(f.Payload, &n)
 }
 
+// cpuTime returns what this process has used.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
+		panic(err) // it cannot fail for oneself
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// enoughFiles reports whether a process may open n files. Go itself raises the
+// soft limit to the hard one.
+func enoughFiles(n int) error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if limit.Cur < uint64(n) {
+		return fmt.Errorf("a process may open %d files only (ulimit -n), and they need %d", limit.Cur, n)
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"time"
 
@@ -16,49 +15,46 @@ type apigwsConn struct {
 	reader sync.WaitGroup
 }
 
-// One client for all connections, as a service would have it.
-var sharedHTTP = sync.OnceValue(func() *http.Client { return httpClient() })
-
-func dialApigws(ctx context.Context, url string, ping time.Duration, received func([]byte)) (conn, error) {
-	return dialApigwsWith(ctx, url, &apigws.Options{
-		HTTPClient: sharedHTTP(),
-		Keepalive:  apigws.Keepalive{Interval: ping},
-	}, received)
-}
-
-func dialApigwsWith(ctx context.Context, url string, opts *apigws.Options, received func([]byte)) (*apigwsConn, error) {
-	c, err := apigws.Dial(ctx, url, opts)
+func dialApigws(ctx context.Context, url string, k keepalive, received func([]byte)) (conn, error) {
+	a, err := dialUnread(ctx, url, k, nil)
 	if err != nil {
 		return nil, err
 	}
-	a := &apigwsConn{c: c}
-	a.ctx, a.cancel = context.WithCancel(ctx)
-	if received != nil {
-		a.reader.Go(func() {
-			for {
-				p, err := c.Read(a.ctx)
-				if err != nil {
-					return
-				}
-				received(p)
+	n := a.(*apigwsConn)
+	n.reader.Go(func() {
+		for {
+			p, err := n.c.Read(n.ctx)
+			if err != nil {
+				return
 			}
-		})
-	}
-	return a, nil
+			received(p)
+		}
+	})
+	return n, nil
 }
 
-func (a *apigwsConn) write(p []byte) error { return a.c.Write(a.ctx, p) }
-
-func (a *apigwsConn) close() {
-	a.cancel()
-	a.c.Close()
-	a.reader.Wait()
+// dialUnread leaves the reading to the caller: this client needs nobody in
+// Read to stay alive.
+func dialUnread(ctx context.Context, url string, k keepalive, _ func([]byte)) (conn, error) {
+	c, err := apigws.Dial(ctx, url, &apigws.Options{
+		HTTPClient:   sharedHTTP,
+		Keepalive:    apigws.Keepalive{Interval: k.interval, Timeout: k.timeout},
+		CloseTimeout: time.Millisecond, // most of the server's paths answer no CLOSE
+	})
+	if err != nil {
+		return nil, err
+	}
+	n := &apigwsConn{c: c}
+	n.ctx, n.cancel = context.WithCancel(ctx)
+	return n, nil
 }
 
-func (a *apigwsConn) roundTrip(p []byte) error {
-	if err := a.c.Write(a.ctx, p); err != nil {
-		return err
-	}
-	_, err := a.c.Read(a.ctx)
-	return err
+func (n *apigwsConn) write(p []byte) error { return n.c.Write(n.ctx, p) }
+
+func (n *apigwsConn) lost() <-chan struct{} { return n.c.Done() }
+
+func (n *apigwsConn) close() {
+	n.cancel()
+	n.c.Close()
+	n.reader.Wait()
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/coder/websocket"
 )
@@ -14,28 +13,26 @@ type coderConn struct {
 }
 
 // dialCoder uses a context that can be cancelled on every call, as services do.
-func dialCoder(ctx context.Context, url string, ping time.Duration, received func([]byte)) (conn, error) {
-	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: sharedHTTP()})
+func dialCoder(ctx context.Context, url string, k keepalive, received func([]byte)) (conn, error) {
+	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: sharedHTTP})
 	if err != nil {
 		return nil, err
 	}
-	c.SetReadLimit(1 << 20)
+	c.SetReadLimit(128 << 10)
 	n := &coderConn{c: c}
 	n.ctx, n.cancel = context.WithCancel(ctx)
 	go func() {
+		defer n.cancel()
 		for {
 			_, p, err := c.Read(n.ctx)
 			if err != nil {
-				n.cancel()
 				return
 			}
-			if received != nil {
-				received(p)
-			}
+			received(p)
 		}
 	}()
-	go every(ping, n.ctx.Done(), func() {
-		ctx, cancel := context.WithTimeout(n.ctx, 10*time.Second)
+	go every(k.interval, n.ctx.Done(), func() {
+		ctx, cancel := context.WithTimeout(n.ctx, k.timeout)
 		defer cancel()
 		if c.Ping(ctx) != nil {
 			c.CloseNow()
@@ -45,6 +42,8 @@ func dialCoder(ctx context.Context, url string, ping time.Duration, received fun
 }
 
 func (n *coderConn) write(p []byte) error { return n.c.Write(n.ctx, websocket.MessageText, p) }
+
+func (n *coderConn) lost() <-chan struct{} { return n.ctx.Done() }
 
 func (n *coderConn) close() {
 	n.cancel()

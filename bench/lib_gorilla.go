@@ -11,46 +11,43 @@ import (
 type gorillaConn struct {
 	c    *websocket.Conn
 	mu   sync.Mutex // gorilla allows one writer at a time
-	stop chan struct{}
-	once sync.Once
+	done chan struct{}
 }
 
-func dialGorilla(ctx context.Context, url string, ping time.Duration, received func([]byte)) (conn, error) {
+func dialGorilla(ctx context.Context, url string, k keepalive, received func([]byte)) (conn, error) {
 	dialer := websocket.Dialer{TLSClientConfig: insecure}
 	c, _, err := dialer.DialContext(ctx, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	g := &gorillaConn{c: c, stop: make(chan struct{})}
-	alive := func() error { return c.SetReadDeadline(time.Now().Add(ping + 10*time.Second)) }
-	alive()
-	c.SetPongHandler(func(string) error { return alive() })
+	n := &gorillaConn{c: c, done: make(chan struct{})}
+	alive := func(string) error { return c.SetReadDeadline(time.Now().Add(k.interval + k.timeout)) }
+	alive("")
+	c.SetPongHandler(alive)
 	go func() {
+		defer close(n.done)
 		for {
 			_, p, err := c.ReadMessage()
 			if err != nil {
 				return
 			}
-			if received != nil {
-				received(p)
-			}
+			received(p)
 		}
 	}()
-	go every(ping, g.stop, func() {
-		if c.WriteControl(websocket.PingMessage, nil, time.Now().Add(10*time.Second)) != nil {
+	go every(k.interval, n.done, func() {
+		if c.WriteControl(websocket.PingMessage, nil, time.Now().Add(k.timeout)) != nil {
 			c.Close()
 		}
 	})
-	return g, nil
+	return n, nil
 }
 
-func (g *gorillaConn) write(p []byte) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.c.WriteMessage(websocket.TextMessage, p)
+func (n *gorillaConn) write(p []byte) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.c.WriteMessage(websocket.TextMessage, p)
 }
 
-func (g *gorillaConn) close() {
-	g.once.Do(func() { close(g.stop) })
-	g.c.Close()
-}
+func (n *gorillaConn) lost() <-chan struct{} { return n.done }
+
+func (n *gorillaConn) close() { n.c.Close() }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -10,38 +9,46 @@ import (
 
 type gwsConn struct {
 	gws.BuiltinEventHandler
-	c        *gws.Conn
-	received func([]byte)
-	stop     chan struct{}
-	once     sync.Once
+	c         *gws.Conn
+	keepalive keepalive
+	received  func([]byte)
+	done      chan struct{}
 }
 
-func dialGWS(_ context.Context, url string, ping time.Duration, received func([]byte)) (conn, error) {
-	g := &gwsConn{received: received, stop: make(chan struct{})}
-	c, _, err := gws.NewClient(g, &gws.ClientOption{Addr: url, TlsConfig: insecure})
+func dialGWS(_ context.Context, url string, k keepalive, received func([]byte)) (conn, error) {
+	n := &gwsConn{keepalive: k, received: received, done: make(chan struct{})}
+	c, _, err := gws.NewClient(n, &gws.ClientOption{Addr: url, TlsConfig: insecure})
 	if err != nil {
 		return nil, err
 	}
-	g.c = c
-	go c.ReadLoop()
-	go every(ping, g.stop, func() {
+	n.c = c
+	go func() {
+		defer close(n.done)
+		c.ReadLoop()
+	}()
+	go every(k.interval, n.done, func() {
 		if c.WritePing(nil) != nil {
 			c.NetConn().Close()
 		}
 	})
-	return g, nil
+	return n, nil
 }
 
-func (g *gwsConn) OnMessage(_ *gws.Conn, m *gws.Message) {
-	if g.received != nil {
-		g.received(m.Bytes())
-	}
-	m.Close()
+func (n *gwsConn) OnOpen(c *gws.Conn) { n.alive(c) }
+
+func (n *gwsConn) OnPong(c *gws.Conn, _ []byte) { n.alive(c) }
+
+func (n *gwsConn) alive(c *gws.Conn) {
+	c.SetReadDeadline(time.Now().Add(n.keepalive.interval + n.keepalive.timeout))
 }
 
-func (g *gwsConn) write(p []byte) error { return g.c.WriteMessage(gws.OpcodeText, p) }
-
-func (g *gwsConn) close() {
-	g.once.Do(func() { close(g.stop) })
-	g.c.NetConn().Close()
+func (n *gwsConn) OnMessage(_ *gws.Conn, m *gws.Message) {
+	n.received(m.Bytes())
+	m.Close() // gives its buffer back
 }
+
+func (n *gwsConn) write(p []byte) error { return n.c.WriteMessage(gws.OpcodeText, p) }
+
+func (n *gwsConn) lost() <-chan struct{} { return n.done }
+
+func (n *gwsConn) close() { n.c.NetConn().Close() }

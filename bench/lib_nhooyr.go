@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"nhooyr.io/websocket"
 )
@@ -14,28 +13,26 @@ type nhooyrConn struct {
 }
 
 // dialNhooyr uses a context that can be cancelled on every call, as services do.
-func dialNhooyr(ctx context.Context, url string, ping time.Duration, received func([]byte)) (conn, error) {
-	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: sharedHTTP()})
+func dialNhooyr(ctx context.Context, url string, k keepalive, received func([]byte)) (conn, error) {
+	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: sharedHTTP})
 	if err != nil {
 		return nil, err
 	}
-	c.SetReadLimit(1 << 20)
+	c.SetReadLimit(128 << 10)
 	n := &nhooyrConn{c: c}
 	n.ctx, n.cancel = context.WithCancel(ctx)
 	go func() {
+		defer n.cancel()
 		for {
 			_, p, err := c.Read(n.ctx)
 			if err != nil {
-				n.cancel()
 				return
 			}
-			if received != nil {
-				received(p)
-			}
+			received(p)
 		}
 	}()
-	go every(ping, n.ctx.Done(), func() {
-		ctx, cancel := context.WithTimeout(n.ctx, 10*time.Second)
+	go every(k.interval, n.ctx.Done(), func() {
+		ctx, cancel := context.WithTimeout(n.ctx, k.timeout)
 		defer cancel()
 		if c.Ping(ctx) != nil {
 			c.CloseNow()
@@ -45,6 +42,8 @@ func dialNhooyr(ctx context.Context, url string, ping time.Duration, received fu
 }
 
 func (n *nhooyrConn) write(p []byte) error { return n.c.Write(n.ctx, websocket.MessageText, p) }
+
+func (n *nhooyrConn) lost() <-chan struct{} { return n.ctx.Done() }
 
 func (n *nhooyrConn) close() {
 	n.cancel()

@@ -1,12 +1,14 @@
 // Command bench compares apigws with the clients that people would use
 // instead: the same work, on the same server in a process of its own, in
 // interleaved rounds, so that whatever else the machine does hits all alike.
+// README.md says what each scenario is.
 //
-//	go run -C bench .            # from the root; about six minutes
-//	go run -C bench . -quick     # about one minute, for a first look
+//	go run -C bench .            # from the root of the repository
+//	go run -C bench . -quick     # for a first look
 //
-// It prints Markdown, and with -out DIR writes it there with the raw figures
-// and a chart. All traffic stays on the loopback interface.
+// It prints Markdown. A full run also writes results/results.md,
+// results/raw.csv and chart.svg; a partial one does so with -out. All traffic
+// stays on the loopback interface.
 package main
 
 import (
@@ -17,36 +19,69 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 )
 
+// longest is when a run that hangs is given up.
+const longest = 20 * time.Minute
+
 func main() {
 	log.SetFlags(0)
 	var (
-		cfg    config
-		out    = flag.String("out", "", "directory for results.md, results.csv and chart.svg")
-		quick  = flag.Bool("quick", false, "fewer and shorter rounds")
-		only   = flag.String("only", "", "only the scenarios whose name contains this")
-		serve  = flag.Bool("server", false, "internal: be the server")
-		idle   = flag.String("idle-client", "", "internal: be the process with idle connections of this library")
-		idleN  = flag.Int("idle-n", 0, "internal: how many")
-		target = flag.String("target", "", "internal: the server's base URL")
+		quick   = flag.Bool("quick", false, "fewer and shorter rounds, fewer idle clients")
+		only    = flag.String("only", "", "only the scenarios whose name contains this")
+		lib     = flag.String("lib", "", "only this library")
+		out     = flag.String("out", "", "write results/ and chart.svg to this directory")
+		profile = flag.String("cpuprofile", "", "write a CPU profile of the client process to this file")
+		serve   = flag.Bool("server", false, "internal: be the server")
+		idle    = flag.String("idle", "", "internal: be the process with these idle clients, as JSON")
 	)
 	flag.Parse()
-	if *serve {
+	time.AfterFunc(longest, func() { log.Fatalf("not done within %v", longest) })
+
+	switch {
+	case *serve:
 		fatal(runServer())
 		return
-	}
-	if *idle != "" {
-		fatal(runIdleClient(*idle, *idleN, *target))
+	case *idle != "":
+		fatal(runIdle(*idle))
 		return
 	}
-	cfg = config{rounds: 7, duration: 700 * time.Millisecond, idle: []int{2000, 10000}, only: *only}
+
+	cfg := config{rounds: 5, duration: 500 * time.Millisecond, comebacks: 15, only: *only,
+		idle: []idleRun{{clients: 2000, rounds: 3, haste: 40, pings: 3}, {clients: 10000, rounds: 1, haste: 20, pings: 2}}}
 	if *quick {
-		cfg = config{rounds: 3, duration: 200 * time.Millisecond, idle: []int{2000}, only: *only}
+		cfg = config{rounds: 2, duration: 100 * time.Millisecond, comebacks: 5, only: *only,
+			idle: []idleRun{{clients: 500, rounds: 1, haste: 40, pings: 1}}}
 	}
-	fatal(run(cfg, *out))
+	if *lib != "" {
+		libraries = slices.DeleteFunc(libraries, func(l library) bool { return l.name != *lib })
+	}
+	if *out == "" && !*quick && *only == "" && *lib == "" {
+		*out = "."
+	}
+
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		fatal(err)
+		fatal(pprof.StartCPUProfile(f))
+	}
+	r, err := run(context.Background(), cfg)
+	pprof.StopCPUProfile()
+	fatal(err)
+
+	text := r.markdown()
+	fmt.Print(text)
+	if *out != "" {
+		fatal(save(*out, map[string]string{
+			"results/results.md": text,
+			"results/raw.csv":    r.csv(),
+			"chart.svg":          r.chart(),
+		}))
+	}
 }
 
 func fatal(err error) {
@@ -56,64 +91,62 @@ func fatal(err error) {
 }
 
 type config struct {
-	rounds   int
-	duration time.Duration // of one measurement
-	idle     []int         // numbers of idle clients
-	only     string
+	rounds    int
+	duration  time.Duration // of one measurement of throughput
+	comebacks int           // cuts, and rotations, a library and path
+	idle      []idleRun
+	only      string
 }
 
-func (c *config) wants(name string) bool { return strings.Contains(name, c.only) }
+func (c *config) wants(scenario string) bool {
+	wanted := strings.Contains(scenario, c.only)
+	if wanted {
+		log.Print(scenario)
+	}
+	return wanted
+}
 
-func run(cfg config, out string) error {
+func run(ctx context.Context, cfg config) (*report, error) {
 	srv, err := startServer()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer srv.stop()
-	ctx := context.Background()
 
-	var r report
-	r.note("%s, %d CPUs, %s/%s, %s", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH,
-		time.Now().UTC().Format("2006-01-02"))
-	for _, transport := range []string{"TCP", "TLS"} {
-		for _, s := range throughput {
-			if name := transport + ", " + s.name; cfg.wants(name) {
-				log.Printf("%s", name)
-				if err := measure(ctx, cfg, &r, srv.url(transport), name, s); err != nil {
-					return fmt.Errorf("%s: %w", name, err)
-				}
-			}
-		}
-	}
-	for _, n := range cfg.idle {
-		if name := fmt.Sprintf("%d idle clients", n); cfg.wants(name) {
-			log.Print(name)
-			if err := measureIdle(ctx, &r, srv.url("TCP"), name, n); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
-	}
-	if name := "recovery"; cfg.wants(name) {
-		log.Print(name)
-		if err := measureRecovery(ctx, cfg, &r, srv.url("TCP")); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-
-	text := r.markdown()
-	fmt.Print(text)
-	if out == "" {
-		return nil
-	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return err
-	}
-	for file, data := range map[string]string{
-		"results.md":  text,
-		"results.csv": r.csv(),
-		"chart.svg":   r.chart(),
+	r := &report{started: time.Now()}
+	for _, step := range []func(context.Context, config, *server, *report) error{
+		measureThroughput, measureIdle, measureComebacks, measureRotations,
 	} {
-		if err := os.WriteFile(filepath.Join(out, file), []byte(data), 0o644); err != nil {
+		if err := step(ctx, cfg, srv, r); err != nil {
+			return nil, err
+		}
+	}
+	r.took = time.Since(r.started)
+	return r, nil
+}
+
+// interleave calls measure for each library in turn, and that so many times.
+// Each round begins with another one.
+func interleave(libs []library, rounds int, measure func(library) error) error {
+	for round := range rounds {
+		for i := range libs {
+			lib := libs[(i+round)%len(libs)]
+			runtime.GC() // the garbage of the last one is not the next one's
+			if err := measure(lib); err != nil {
+				return fmt.Errorf("%s: %w", lib.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func save(dir string, files map[string]string) error {
+	for name, data := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(data), 0o644); err != nil {
 			return err
 		}
 	}

@@ -8,34 +8,41 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
 )
 
-// The server knows four paths:
+// The server of all scenarios. It works on raw frames, so that the clients are
+// what is measured. Its paths:
 //
 //	/sink       reads and forgets
-//	/flood/N    sends messages of N bytes as fast as they are taken
-//	/echo       sends every message back; a message "cut" resets the connection
+//	/flood/N    sends text messages of N bytes as fast as they are taken
+//	/echo       sends each frame back; those below 126 bytes only
 //	/idle       answers PINGs
+//	/counts     sends the idleCounts so far, as JSON, and ends
+//	/far/RTT    a path with a round trip of RTT, see far
 //
-// It works on raw frames, so that the clients are the bottleneck.
+// The others are handled as far as the scenarios need it: PINGs are answered
+// by /idle and /far alone.
 
+// runServer serves until its standard input ends, as it does when the process
+// that started it has gone.
 func runServer() error {
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	below, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -43,11 +50,11 @@ func runServer() error {
 	if err != nil {
 		return err
 	}
-	secure := tls.NewListener(plain, &tls.Config{Certificates: []tls.Certificate{certificate}})
-	go accept(tcp)
+	secure := tls.NewListener(below, &tls.Config{Certificates: []tls.Certificate{certificate}})
+	go accept(plain)
 	go accept(secure)
-	fmt.Println(tcp.Addr(), secure.Addr())
-	_, err = io.Copy(io.Discard, os.Stdin) // until the parent ends
+	fmt.Println(plain.Addr(), secure.Addr())
+	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
 }
 
@@ -63,30 +70,56 @@ func accept(l net.Listener) {
 
 func serve(conn net.Conn) {
 	defer conn.Close()
-	var path string
-	up := ws.Upgrader{OnRequest: func(uri []byte) error {
-		path = string(uri)
-		return nil
-	}}
-	if _, err := up.Upgrade(conn); err != nil {
+	var path, arg string
+	upgrader := ws.Upgrader{
+		OnRequest: func(uri []byte) error {
+			path, arg, _ = strings.Cut(strings.TrimPrefix(string(uri), "/"), "/")
+			return nil
+		},
+		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
+			if path == "far" {
+				time.Sleep(parseRTT(arg))
+			}
+			return nil, nil
+		},
+	}
+	if _, err := upgrader.Upgrade(conn); err != nil {
 		return
 	}
-	switch {
-	case path == "/sink":
+	switch path {
+	case "sink":
 		io.CopyBuffer(io.Discard, struct{ io.Reader }{conn}, make([]byte, 256<<10))
-	case path == "/echo":
+	case "flood":
+		flood(conn, arg)
+	case "echo":
 		echo(conn)
-	case path == "/idle":
+	case "idle":
+		// Ten thousand clients that end must leave no ports in TIME_WAIT.
+		reset(conn)
 		answerPings(conn)
-	case strings.HasPrefix(path, "/flood/"):
-		n, err := strconv.Atoi(strings.TrimPrefix(path, "/flood/"))
+		ended.Add(1)
+	case "counts":
+		data, err := json.Marshal(idleCounts{Pings: pings.Load(), Ended: ended.Load()})
 		if err == nil {
-			flood(conn, n)
+			ws.WriteFrame(conn, ws.NewTextFrame(data))
 		}
+	case "far":
+		far(conn, parseRTT(arg))
 	}
 }
 
-func flood(conn net.Conn, n int) {
+// reset makes the closing of conn a TCP reset.
+func reset(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+}
+
+func flood(conn net.Conn, size string) {
+	n, err := strconv.Atoi(size)
+	if err != nil {
+		return
+	}
 	frame := ws.MustCompileFrame(ws.NewTextFrame(bytes.Repeat([]byte("x"), n)))
 	block := bytes.Repeat(frame, max(1, 128<<10/len(frame)))
 	for {
@@ -97,38 +130,32 @@ func flood(conn net.Conn, n int) {
 }
 
 func echo(conn net.Conn) {
-	in := bufio.NewReaderSize(conn, 16<<10)
-	var out []byte
+	in := bufio.NewReader(conn)
+	out := make([]byte, 0, 128)
 	for {
 		h, err := ws.ReadHeader(in)
-		if err != nil {
+		if err != nil || h.Length > 125 {
 			return
 		}
-		payload := make([]byte, h.Length)
-		if _, err := io.ReadFull(in, payload); err != nil {
+		out = append(out[:0], 0x80|byte(h.OpCode), byte(h.Length))
+		out = out[:2+h.Length]
+		if _, err := io.ReadFull(in, out[2:]); err != nil {
 			return
 		}
-		ws.Cipher(payload, h.Mask, 0)
-		switch h.OpCode {
-		case ws.OpPing:
-			out = append(out[:0], ws.MustCompileFrame(ws.NewPongFrame(payload))...)
-		case ws.OpClose:
-			out = append(out[:0], ws.MustCompileFrame(ws.NewCloseFrame(payload))...)
-		default:
-			if string(payload) == "cut" {
-				if tcp, ok := conn.(*net.TCPConn); ok {
-					tcp.SetLinger(0)
-				}
-				return
-			}
-			out = append(out[:0], 0x81, byte(len(payload))) // all are below 126 bytes
-			out = append(out, payload...)
-		}
+		ws.Cipher(out[2:], h.Mask, 0)
 		if _, err := conn.Write(out); err != nil {
 			return
 		}
 	}
 }
+
+// idleCounts are what the server has seen of idle clients.
+type idleCounts struct {
+	Pings int64 // answered
+	Ended int64 // connections
+}
+
+var pings, ended atomic.Int64
 
 func answerPings(conn net.Conn) {
 	for {
@@ -136,17 +163,60 @@ func answerPings(conn net.Conn) {
 		if err != nil {
 			return
 		}
+		if f.Header.OpCode == ws.OpPing {
+			pings.Add(1)
+			if ws.WriteFrame(conn, ws.NewPongFrame(ws.UnmaskFrameInPlace(f).Payload)) != nil {
+				return
+			}
+		}
+	}
+}
+
+// far is a server that answers each frame one round trip after it has come, as
+// the handshake was answered: so far away, but for TCP's own handshake. It
+// greets whoever connects. The message "cut" resets the connection at once;
+// other messages get no answer.
+func far(conn net.Conn, rtt time.Duration) {
+	if ws.WriteFrame(conn, ws.NewTextFrame([]byte("hello"))) != nil {
+		return
+	}
+	type answer struct {
+		due   time.Time
+		frame []byte
+	}
+	answers := make(chan answer, 64)
+	defer close(answers)
+	go func() {
+		for a := range answers {
+			time.Sleep(time.Until(a.due))
+			conn.Write(a.frame) // when it fails, so does the reading
+		}
+	}()
+	in := bufio.NewReader(conn)
+	for {
+		f, err := ws.ReadFrame(in)
+		if err != nil {
+			return
+		}
 		f = ws.UnmaskFrameInPlace(f)
 		switch f.Header.OpCode {
 		case ws.OpPing:
-			if ws.WriteFrame(conn, ws.NewPongFrame(f.Payload)) != nil {
+			answers <- answer{time.Now().Add(rtt), ws.MustCompileFrame(ws.NewPongFrame(f.Payload))}
+		case ws.OpClose:
+			answers <- answer{time.Now().Add(rtt), ws.MustCompileFrame(ws.NewCloseFrame(f.Payload))}
+		case ws.OpText:
+			if string(f.Payload) == "cut" {
+				reset(conn)
 				return
 			}
-		case ws.OpClose:
-			ws.WriteFrame(conn, ws.NewCloseFrame(f.Payload))
-			return
 		}
 	}
+}
+
+// parseRTT reads the argument of /far; what cannot be read is no delay.
+func parseRTT(arg string) time.Duration {
+	d, _ := time.ParseDuration(arg)
+	return d
 }
 
 // newCertificate makes one that no client verifies: what is measured is the
@@ -156,52 +226,7 @@ func newCertificate() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(longest)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
-}
-
-// A server is the other process.
-type server struct {
-	cmd      *exec.Cmd
-	stdin    io.Closer
-	tcp, tls string
-}
-
-func startServer() (*server, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(self, "-server")
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &server{cmd: cmd, stdin: stdin}
-	if _, err := fmt.Fscan(stdout, &s.tcp, &s.tls); err != nil {
-		s.stop()
-		return nil, fmt.Errorf("server: %w", err)
-	}
-	return s, nil
-}
-
-func (s *server) url(transport string) string {
-	if transport == "TLS" {
-		return "wss://" + s.tls
-	}
-	return "ws://" + s.tcp
-}
-
-func (s *server) stop() {
-	s.stdin.Close()
-	s.cmd.Wait()
 }

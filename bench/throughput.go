@@ -1,148 +1,79 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// A scenario is work whose figure is operations a second.
-type scenario struct {
-	name string
-	work func(ctx context.Context, lib library, base string, d time.Duration) (sample, error)
+// The metrics of throughput.
+const (
+	rate   = "messages/s"
+	allocs = "allocations/message" // on the heap, by the whole client process
+)
+
+// A throughput scenario counts in n what its work has done; stop ends the work
+// and returns when it has ended.
+type throughput struct {
+	name  string
+	start func(ctx context.Context, lib library, base string, n *atomic.Int64) (stop func(), err error)
 }
 
-// A sample is the outcome of one measurement.
-type sample struct {
-	perSecond float64
-	allocs    float64 // heap allocations per operation, by the whole client process
-}
-
-var throughput = []scenario{
+var throughputs = []throughput{
 	{"receive 128 B", receive(128)},
 	{"receive 4 KiB", receive(4 << 10)},
 	{"receive 64 KiB", receive(64 << 10)},
 	{"send 128 B, 1 writer", send(1)},
 	{"send 128 B, 64 writers", send(64)},
-	{"echo 120 B, one in flight", echoes},
+	{"echo 120 B, ask and wait", ask},
+	{"echo 120 B, from the reader", bounce},
 }
 
-const pingEvery = 55 * time.Second
+var transports = []string{"TCP", "TLS"}
 
-// measure runs a scenario for each library in turn, and that so many times.
-func measure(ctx context.Context, cfg config, r *report, base, name string, s scenario) error {
-	samples := make(map[string][]sample)
-	for round := range cfg.rounds {
-		for i := range libraries {
-			// Each round begins with another one.
-			lib := libraries[(i+round)%len(libraries)]
-			got, err := s.work(ctx, lib, base, cfg.duration)
-			if err != nil {
-				return fmt.Errorf("%s: %w", lib.name, err)
+func measureThroughput(ctx context.Context, cfg config, srv *server, r *report) error {
+	for _, transport := range transports {
+		for _, t := range throughputs {
+			scenario := transport + ", " + t.name
+			if !cfg.wants(scenario) {
+				continue
 			}
-			samples[lib.name] = append(samples[lib.name], got)
+			err := interleave(libraries, cfg.rounds, func(lib library) error {
+				var n atomic.Int64
+				stop, err := t.start(ctx, lib, srv.url(transport), &n)
+				if err != nil {
+					return err
+				}
+				defer stop()
+				perSecond, perMessage := count(&n, cfg.duration)
+				if perSecond == 0 {
+					return fmt.Errorf("not one message in %v", cfg.duration)
+				}
+				r.add(scenario, lib.name, rate, perSecond)
+				r.add(scenario, lib.name, allocs, perMessage)
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", scenario, err)
+			}
 		}
 	}
-	r.throughput(name, samples)
 	return nil
 }
 
-// count measures how fast n grows.
-func count(n *atomic.Int64, d time.Duration) sample {
+// count measures how fast n grows, and what is allocated meanwhile.
+func count(n *atomic.Int64, d time.Duration) (perSecond, allocations float64) {
 	time.Sleep(d / 10) // buffers fill, stacks grow
-	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	first, start := n.Load(), time.Now()
 	time.Sleep(d)
 	done, took := float64(n.Load()-first), time.Since(start)
 	runtime.ReadMemStats(&after)
-	return sample{done / took.Seconds(), float64(after.Mallocs-before.Mallocs) / done}
-}
-
-func receive(size int) func(context.Context, library, string, time.Duration) (sample, error) {
-	return func(ctx context.Context, lib library, base string, d time.Duration) (sample, error) {
-		var n atomic.Int64
-		c, err := lib.dial(ctx, fmt.Sprintf("%s/flood/%d", base, size), pingEvery, func([]byte) { n.Add(1) })
-		if err != nil {
-			return sample{}, err
-		}
-		defer c.close()
-		return count(&n, d), nil
+	if done == 0 {
+		return 0, 0
 	}
-}
-
-func send(writers int) func(context.Context, library, string, time.Duration) (sample, error) {
-	p := bytes.Repeat([]byte("x"), 128)
-	return func(ctx context.Context, lib library, base string, d time.Duration) (sample, error) {
-		c, err := lib.dial(ctx, base+"/sink", pingEvery, nil)
-		if err != nil {
-			return sample{}, err
-		}
-		var (
-			n       atomic.Int64
-			stop    atomic.Bool
-			working sync.WaitGroup
-		)
-		for range writers {
-			working.Go(func() {
-				for !stop.Load() && c.write(p) == nil {
-					n.Add(1)
-				}
-			})
-		}
-		s := count(&n, d)
-		stop.Store(true)
-		working.Wait()
-		c.close()
-		return s, nil
-	}
-}
-
-// A roundTripper reads the answer on the goroutine that wrote. The others hand
-// it over from the goroutine that they need for reading.
-type roundTripper interface {
-	roundTrip(p []byte) error
-}
-
-func echoes(ctx context.Context, lib library, base string, d time.Duration) (sample, error) {
-	answers := make(chan struct{}, 1)
-	received := func([]byte) { answers <- struct{}{} }
-	if lib.name == "apigws" {
-		received = nil // see apigwsConn.roundTrip
-	}
-	c, err := lib.dial(ctx, base+"/echo", pingEvery, received)
-	if err != nil {
-		return sample{}, err
-	}
-	var (
-		n       atomic.Int64
-		stop    atomic.Bool
-		working sync.WaitGroup
-	)
-	p := bytes.Repeat([]byte("x"), 120)
-	working.Go(func() {
-		for !stop.Load() {
-			if rt, ok := c.(roundTripper); ok {
-				if rt.roundTrip(p) != nil {
-					return
-				}
-			} else {
-				if c.write(p) != nil {
-					return
-				}
-				<-answers
-			}
-			n.Add(1)
-		}
-	})
-	s := count(&n, d)
-	stop.Store(true)
-	working.Wait()
-	c.close()
-	return s, nil
+	return done / took.Seconds(), float64(after.Mallocs-before.Mallocs) / done
 }

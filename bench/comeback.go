@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/apigws/apigws"
+	"github.com/cenkalti/backoff/v4"
+)
+
+// paths are the round trips over which cuts and rotations are measured: that of
+// the loopback interface, and one at which round trips can be counted.
+var paths = []time.Duration{0, 20 * time.Millisecond}
+
+const elapsed = "µs"
+
+// cut is the message for which the server resets the connection.
+var cut = []byte("cut")
+
+func farURL(srv *server, rtt time.Duration) string {
+	return fmt.Sprintf("%s/far/%v", srv.url("TCP"), rtt)
+}
+
+func overPath(what string, rtt time.Duration) string {
+	if rtt == 0 {
+		return what + ", loopback"
+	}
+	return fmt.Sprintf("%s, round trip of %v", what, rtt)
+}
+
+// measureComebacks measures the time from a cut to the next message delivered:
+// the server greets on each connection. apigws comes back by itself, without
+// the jitter that it would wait for by default. For the others a loop dials
+// again as soon as the reader has failed.
+func measureComebacks(ctx context.Context, cfg config, srv *server, r *report) error {
+	for _, rtt := range paths {
+		scenario := overPath("back after a cut", rtt)
+		if !cfg.wants(scenario) {
+			continue
+		}
+		err := interleave(libraries, cfg.comebacks, func(lib library) error {
+			comeback := comebackByHand
+			if lib.name == ours {
+				comeback = comebackOfOurs
+			}
+			d, err := comeback(ctx, lib, farURL(srv, rtt))
+			if err != nil {
+				return err
+			}
+			r.add(scenario, lib.name, elapsed, micros(d))
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", scenario, err)
+		}
+	}
+	return nil
+}
+
+func comebackOfOurs(ctx context.Context, _ library, url string) (time.Duration, error) {
+	c, err := apigws.Dial(ctx, url, &apigws.Options{
+		HTTPClient: sharedHTTP,
+		Reconnect:  apigws.Reconnect{Backoff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }},
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	if _, err := c.Read(ctx); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	c.Write(ctx, cut) // may already see the reset
+	if _, err := c.Read(ctx); err != nil {
+		return 0, err
+	}
+	return time.Since(start), nil
+}
+
+func comebackByHand(ctx context.Context, lib library, url string) (time.Duration, error) {
+	greetings := make(chan struct{}, 2)
+	dial := func() (conn, error) {
+		return lib.dial(ctx, url, usual, func([]byte) { greetings <- struct{}{} })
+	}
+	c, err := dial()
+	if err != nil {
+		return 0, err
+	}
+	if err := within(10*time.Second, greetings); err != nil {
+		return 0, fmt.Errorf("greeting: %w", err)
+	}
+	start := time.Now()
+	c.write(cut) // may already see the reset
+	if err := within(10*time.Second, c.lost()); err != nil {
+		return 0, fmt.Errorf("cut: %w", err)
+	}
+	c.close()
+	if c, err = dial(); err != nil {
+		return 0, err
+	}
+	defer c.close()
+	if err := within(10*time.Second, greetings); err != nil {
+		return 0, fmt.Errorf("second greeting: %w", err)
+	}
+	return time.Since(start), nil
+}
+
+// within waits for ch, but no longer than limit.
+func within(limit time.Duration, ch <-chan struct{}) error {
+	select {
+	case <-ch:
+		return nil
+	case <-time.After(limit):
+		return fmt.Errorf("nothing within %v", limit)
+	}
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
