@@ -542,6 +542,7 @@ func TestResendNeedsPongs(t *testing.T) {
 		if took := time.Since(start); took < 20*time.Second || took > 20*time.Second+500*time.Millisecond {
 			t.Errorf("Dial took %v", took)
 		}
+		synctest.Wait()
 		if s := gw.Stats(); s.Accepted != 2 || len(gw.Conns()) != 0 {
 			t.Errorf("%d connections made, %d left open", s.Accepted, len(gw.Conns()))
 		}
