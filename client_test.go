@@ -387,6 +387,7 @@ func TestPing(t *testing.T) {
 		if err != nil || rtt != 70*time.Millisecond {
 			t.Fatalf("Ping = %v, %v", rtt, err)
 		}
+		synctest.Wait()
 		if s := c.Stats(); s.RTT != rtt || s.Pings != 1 || s.Pongs != 1 {
 			t.Errorf("Stats = %+v", s)
 		}
