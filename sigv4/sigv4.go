@@ -15,7 +15,8 @@
 // [Explain] says what a refusal is probably about. [Verifier] checks
 // signatures in tests, with the fake gateway of package gatewaytest.
 //
-// No error of this package holds a secret key, a session token or a signature.
+// No error made here holds a secret key, a session token or a signature; that
+// of a credentials provider is passed on as it is.
 package sigv4
 
 import (
@@ -76,8 +77,9 @@ type Options struct {
 // waits until the handshake's context ends; it may be used by several clients.
 //
 // Host, path, query and time are signed, and no other header, because
-// something on the path may change those. To add a token to the query or to
-// set the Host, wrap the function and do that first.
+// something on the path may change those. The query is sent in its canonical
+// form, sorted by name. To add a token to the query or to set the Host, wrap
+// the function and do that first.
 //
 // What no retry can mend, such as a host that names no region, is an
 // *apigws.OptionError, and ends Dial and the client at once. A provider that
