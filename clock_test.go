@@ -101,7 +101,7 @@ func TestSuspendedAndDead(t *testing.T) {
 		if s := l.Stats(); s.LostTimeout != 0 {
 			t.Errorf("noticed too early: %+v", s)
 		}
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
 		if s := l.Stats(); s.LostTimeout != 1 {
 			t.Errorf("not noticed within two Timeouts: %+v", s)

@@ -18,7 +18,7 @@ func TestHerd(t *testing.T) {
 		within   time.Duration // for 99 of 100
 		attempts float64
 	}{
-		{n, 115 * 2 * time.Second / 100, 1.5},
+		{n, 115 * 2 * time.Second / 100, 1.1}, // 1.5 is the goal; without Fleet it would be 1.25
 		{0, 150 * 2 * time.Second / 100, 6},
 	} {
 		inBubble(t, &gatewaytest.Config{ConnectRate: 500}, func(t *testing.T, gw *gatewaytest.Server) {

@@ -253,7 +253,7 @@ func TestRotationRunsOnConnectFirst(t *testing.T) {
 		if waited := time.Since(start); waited != 3*time.Second-1 {
 			t.Errorf("the write before the switch waited until %v", waited)
 		}
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
 		mustWrite(t, c, "after")
 		synctest.Wait()
@@ -289,7 +289,7 @@ func TestRotationReadsTheOldForDrain(t *testing.T) {
 		if n := len(gw.Conns()); n != 2 {
 			t.Errorf("%d connections just before the end of Drain, want 2", n)
 		}
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
 		if only(t, gw) == old {
 			t.Error("the old connection has outlived the new one")
