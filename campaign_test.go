@@ -9,7 +9,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -549,7 +548,7 @@ func TestMonth(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		goroutines := runtime.NumGoroutine()
+		atStart := goroutines()
 
 		var (
 			n       tally
@@ -641,8 +640,8 @@ func TestMonth(t *testing.T) {
 			t.Errorf("%d breaks noticed and %d connections made, after %d breaks and %d rotations", got, s.Connects, breaks, rotations)
 		}
 		only(t, gw)
-		if now := runtime.NumGoroutine(); now > goroutines {
-			t.Errorf("%d goroutines at the end, %d at the start", now, goroutines)
+		if now := goroutines(); now > atStart {
+			t.Errorf("%d goroutines at the end, %d at the start", now, atStart)
 		}
 		t.Logf("%d days: %d rotations, %d breaks, %d messages each way, %d of them lost as Flush said, %d PINGs",
 			days, rotations, breaks, rounds, lost, s.Pings)
