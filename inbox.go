@@ -66,6 +66,7 @@ func (b *inbox) tryPush(item inbound) bool {
 // never dropped. It returns the inbox to push to next.
 func (b *inbox) push(item inbound, pass, urgent <-chan struct{}) *inbox {
 	b.mu.Lock()
+	b.announceLocked() // room comes of those who take
 	for forced := false; b.sequel == nil && !forced && !b.fits(item); {
 		b.pushers++
 		b.mu.Unlock()
