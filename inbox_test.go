@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/apigws/apigws/gatewaytest"
 )
@@ -26,11 +27,15 @@ func TestMoreThanAnInboxInOnePacket(t *testing.T) {
 			got <- count
 		}()
 		synctest.Wait() // Read waits
+		start := time.Now()
 		if err := gw.Conns()[0].SendRaw(bytes.Repeat([]byte{0x81, 1, 'x'}, n)); err != nil {
 			t.Fatal(err)
 		}
 		if count := <-got; count != n {
 			t.Errorf("%d messages read, want %d", count, n)
+		}
+		if took := time.Since(start); took != 0 { // in the end, a rotation would make room
+			t.Errorf("read after %v, want at once", took)
 		}
 	})
 }
