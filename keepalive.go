@@ -30,9 +30,10 @@ func newPulse(conn *Conn) *pulse {
 func (p *pulse) beat() (next time.Duration, err error) {
 	now := time.Now()
 	woke := p.readClocks(now)
-	// So that a suspended machine is noticed in time, and the PING after this
-	// one is not late.
-	next = min(p.cfg.Timeout, p.cfg.Interval)
+	// At least each Timeout a look at the clocks, and at least each Interval,
+	// lest the PING after this one be late. The looks of all clients of a
+	// process fall on the same instants: one wake-up serves them all.
+	next = min(now.Truncate(p.cfg.Timeout).Add(p.cfg.Timeout).Sub(now), p.cfg.Interval)
 
 	dead, waiting := p.deadline()
 	if waiting && !now.Before(dead) {
