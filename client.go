@@ -335,8 +335,10 @@ func (c *Client) reason() error {
 // all of it but the hooks: one that runs is waited for. What has been received
 // can still be read.
 //
-// The error wraps ErrUnconfirmed when messages were not confirmed; see
-// Unconfirmed. Called again, Close returns the same. Called from inside a hook
+// The error wraps ErrUnconfirmed when messages were not confirmed, and, as a
+// last Flush, tells also of those that earlier breaks left unconfirmed; an
+// application that knows better, because it was answered, may ignore it. With
+// Options.Resend, Unconfirmed returns them. Called again, Close returns the same. Called from inside a hook
 // it cannot wait for the hook: it only begins to close, and returns nil.
 func (c *Client) Close() error {
 	c.end(ErrClosed)
@@ -396,6 +398,8 @@ func (c *Client) logState(change StateChange) {
 	switch {
 	case change.To == Open:
 		log.Info("connected", "rotated", change.From == Open)
+	case change.To == Backoff && change.From == Open:
+		log.Info("reconnecting", "retry_in", change.RetryIn) // why has just been logged
 	case change.To == Backoff:
 		log.Warn("not connected", "error", change.Err, "retry_in", change.RetryIn)
 	case change.To == Closed && change.Err != nil:

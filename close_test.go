@@ -395,3 +395,27 @@ func TestFlushAfterTerminalFailure(t *testing.T) {
 		}
 	})
 }
+
+// A hook may be deep in calls of its own when it closes the client.
+func TestCloseDeepInAHook(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		closed := make(chan error, 1)
+		var c *apigws.Client
+		var dive func(n int)
+		dive = func(n int) {
+			if n == 0 {
+				closed <- c.Close()
+				return
+			}
+			dive(n - 1)
+		}
+		c = dial(t, gw, &apigws.Options{
+			OnGatewayError: func(*apigws.GatewayError) { dive(1000) },
+		})
+		line(t, gw).Send([]byte(`{"message": "Forbidden", "connectionId":"a", "requestId":"b"}`))
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		<-c.Done()
+	})
+}

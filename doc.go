@@ -69,8 +69,8 @@
 // goroutine of their own, OnConnect on the one that makes the connection;
 // IsReply on the reader's. A hook may call the client back, with these
 // exceptions: inside OnConnect, use the Conn, because the client's own methods
-// wait for the connection that OnConnect holds up; and Close called from a
-// hook does not wait.
+// wait for the connection that OnConnect holds up, as Prepare and Retry do too;
+// and Close called from a hook does not wait.
 //
 // # Cancelling and closing
 //

@@ -67,15 +67,19 @@ func runHook(f func()) { f() }
 // it waits for the goroutines of the client, and a callback that calls Close
 // is on one of them.
 func inHook() bool {
-	pcs := make([]uintptr, 256)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
-	for {
-		frame, more := frames.Next()
-		if strings.HasSuffix(frame.Function, "apigws.runHook") {
-			return true
-		}
-		if !more {
+	pcs := make([]uintptr, 64)
+	for skip := 2; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs)
+		if n == 0 {
 			return false
+		}
+		frames := runtime.CallersFrames(pcs[:n])
+		for more := true; more; {
+			var frame runtime.Frame
+			frame, more = frames.Next()
+			if strings.HasSuffix(frame.Function, "apigws.runHook") {
+				return true
+			}
 		}
 	}
 }
