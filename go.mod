@@ -8,7 +8,4 @@ require (
 	github.com/gobwas/ws v1.5.0
 )
 
-require (
-	github.com/gobwas/httphead v0.1.0 // indirect
-	github.com/gobwas/pool v0.2.1 // indirect
-)
+require github.com/gobwas/httphead v0.1.0 // indirect
