@@ -115,6 +115,7 @@ func (c *Client) bury(conn *Conn) {
 	c.graves.Go(func() { c.inter(conn) })
 }
 
+// inter is bury on the caller's goroutine.
 func (c *Client) inter(conn *Conn) {
 	conn.wire.breakOff(conn.cause)
 	<-conn.finished
