@@ -214,3 +214,70 @@ func ExampleClient_Rotate() {
 	fmt.Println(err, s.Generation, s.Rotations)
 	// Output: <nil> 2 1
 }
+
+// OnConnect can wait for the backend's answer before anybody else uses the
+// connection.
+func ExampleConn() {
+	gw := gatewaytest.NewServer(nil)
+	defer gw.Close()
+
+	c, err := apigws.Dial(context.Background(), gw.URL, &apigws.Options{
+		OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
+			if err := conn.Write(ctx, []byte("subscribe")); err != nil {
+				return err
+			}
+			answer, err := conn.Read(ctx) // the fake echoes
+			fmt.Printf("connection %d: %s\n", conn.Generation(), answer)
+			return err
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	// Output: connection 1: subscribe
+}
+
+// What a client does can be watched.
+func ExampleStateChange() {
+	gw := gatewaytest.NewServer(nil)
+	defer gw.Close()
+
+	c, err := apigws.Dial(context.Background(), gw.URL, &apigws.Options{
+		OnState: func(s apigws.StateChange) { fmt.Println(s.From, "->", s.To) },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	c.Close() // returns when OnState has been told of everything
+	// Output:
+	// connecting -> open
+	// open -> closed
+}
+
+// Stats is a snapshot, to be logged or exported.
+func ExampleStats() {
+	gw := gatewaytest.NewServer(nil)
+	defer gw.Close()
+	ctx := context.Background()
+	c, err := apigws.Dial(ctx, gw.URL, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+
+	if err := c.Write(ctx, []byte("hello")); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := c.Read(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	s := c.Stats()
+	fmt.Println(s.State, s.Connects, s.MessagesSent, s.MessagesReceived, s.BytesReceived)
+	// Output: open 1 1 1 5
+}
