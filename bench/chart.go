@@ -60,7 +60,7 @@ func (r *report) chart() string {
 <title>apigws and other WebSocket clients for Go</title>
 <style>
 text { fill: #6e7781 }
-.strong { fill: #59636e; font-weight: 600 }
+.strong { font-weight: 600 }
 rect { fill: #a8b0b9 }
 .ours { fill: #2f81f7 }
 @media (prefers-color-scheme: dark) {

@@ -29,22 +29,24 @@ const (
 )
 
 // An idleRun is a number of clients. To see in seconds what keepalive costs in
-// an hour, intervals and timeouts are divided by haste; each client sends so
-// many PINGs while it is measured.
+// an hour, intervals and timeouts are divided by haste, and one interval is
+// measured. A process that sleeps most of the time pays for waking up, more than
+// for the PING: haste decides how many PINGs share that.
 type idleRun struct {
-	clients, rounds, haste, pings int
+	clients, rounds, haste int
 }
 
 // idleTask is what the process with the clients is told, idleFigures what it
 // answers.
 type idleTask struct {
-	Library, URL          string
-	Clients, Haste, Pings int
+	Library, URL   string
+	Clients, Haste int
 }
 
 type idleFigures struct {
 	Heap, Stack, Goroutines float64       // per client
 	CPU                     time.Duration // per PING
+	Lost                    int64         // connections
 }
 
 // unread is apigws without the goroutine of the application that waits in Read:
@@ -70,9 +72,13 @@ func measureIdle(ctx context.Context, cfg config, srv *server, r *report) error 
 			continue
 		}
 		err := interleave(idleLibraries(), run.rounds, func(lib library) error {
-			f, err := idleProcess(ctx, idleTask{lib.name, srv.url("TCP") + "/", run.clients, run.haste, run.pings})
+			f, err := idleProcess(ctx, idleTask{lib.name, srv.url("TCP") + "/", run.clients, run.haste})
 			if err != nil {
 				return err
+			}
+			if f.Lost > 0 {
+				// Their deadlines are as hasty as their PINGs: the machine was busy.
+				r.note("%s, %s: %d connections were lost, so its figures are too high.", scenario, lib.name, f.Lost)
 			}
 			pingsAnHour := float64(run.clients) * float64(time.Hour) / float64(usual.interval)
 			r.add(scenario, lib.name, heap, f.Heap)
@@ -119,7 +125,9 @@ func runIdle(arg string) error {
 	if i < 0 {
 		return fmt.Errorf("no library %q", task.Library)
 	}
-	f, err := idle(context.Background(), libs[i], task)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // in case the server has gone
+	defer cancel()
+	f, err := idle(ctx, libs[i], task)
 	if err != nil {
 		return err
 	}
@@ -134,8 +142,11 @@ func idle(ctx context.Context, lib library, task idleTask) (f idleFigures, err e
 	defer func() {
 		runtime.KeepAlive(conns) // they end with the process
 	}()
-	dial := func(n int) error {
-		for range n {
+	// dial spreads n over a period, so that PINGs are spread as well.
+	dial := func(n int, period time.Duration) error {
+		start := time.Now()
+		for i := range n {
+			time.Sleep(time.Until(start.Add(period * time.Duration(i) / time.Duration(n))))
 			c, err := lib.dial(ctx, task.URL+"idle", hasty, func([]byte) {})
 			if err != nil {
 				return err
@@ -146,32 +157,27 @@ func idle(ctx context.Context, lib library, task idleTask) (f idleFigures, err e
 	}
 
 	// What the first connection sets up for all is not a cost of each.
-	if err := dial(1); err != nil {
+	if err := dial(1, 0); err != nil {
 		return f, err
 	}
 	memoryBefore, goroutinesBefore := settled(), runtime.NumGoroutine()
-	if err := dial(task.Clients); err != nil {
+	if err := dial(task.Clients, hasty.interval); err != nil {
 		return f, err
 	}
-	time.Sleep(hasty.interval) // after the first PING a client is as it stays
-
 	countsBefore, err := counts(ctx, task.URL)
 	if err != nil {
 		return f, err
 	}
 	cpuBefore := cpuTime()
-	time.Sleep(time.Duration(task.Pings) * hasty.interval)
+	time.Sleep(hasty.interval) // in which each client sends a PING
 	cpu := cpuTime() - cpuBefore
 	countsAfter, err := counts(ctx, task.URL)
 	if err != nil {
 		return f, err
 	}
-	if lost := countsAfter.Ended - countsBefore.Ended; lost > 0 {
-		return f, fmt.Errorf("%d connections were lost", lost)
-	}
 	pings := countsAfter.Pings - countsBefore.Pings
-	if expected := int64(task.Pings * task.Clients); pings < expected/2 {
-		return f, fmt.Errorf("%d PINGs, expected about %d", pings, expected)
+	if pings < int64(task.Clients)*9/10 {
+		return f, fmt.Errorf("%d PINGs of %d clients", pings, task.Clients)
 	}
 
 	memoryAfter := settled()
@@ -183,6 +189,7 @@ func idle(ctx context.Context, lib library, task idleTask) (f idleFigures, err e
 		Stack:      each(memoryBefore.StackInuse, memoryAfter.StackInuse),
 		Goroutines: each(uint64(goroutinesBefore), uint64(runtime.NumGoroutine())),
 		CPU:        cpu / time.Duration(pings),
+		Lost:       countsAfter.Ended - countsBefore.Ended,
 	}, nil
 }
 
@@ -208,11 +215,11 @@ func counts(ctx context.Context, url string) (n idleCounts, err error) {
 	if early != nil { // the answer came with that to the handshake
 		in = early
 	}
-	f, err := ws.ReadFrame(in)
+	_, p, err := readFrame(in, make([]byte, smallFrame))
 	if err != nil {
 		return n, err
 	}
-	return n, json.Unmarshal(f.Payload, &n)
+	return n, json.Unmarshal(p, &n)
 }
 
 // cpuTime returns what this process has used.

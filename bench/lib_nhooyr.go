@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 It is deprecated: that is why it is compared with its successor.
+
 package main
 
 import (

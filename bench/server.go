@@ -38,24 +38,31 @@ import (
 // runServer serves until its standard input ends, as it does when the process
 // that started it has gone.
 func runServer() error {
-	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	plain, secure, err := listen()
 	if err != nil {
 		return err
 	}
-	below, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	certificate, err := newCertificate()
-	if err != nil {
-		return err
-	}
-	secure := tls.NewListener(below, &tls.Config{Certificates: []tls.Certificate{certificate}})
 	go accept(plain)
 	go accept(secure)
 	fmt.Println(plain.Addr(), secure.Addr())
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
+}
+
+func listen() (plain, secure net.Listener, err error) {
+	certificate, err := newCertificate()
+	if err != nil {
+		return nil, nil, err
+	}
+	if plain, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return nil, nil, err
+	}
+	secure, err = tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		plain.Close()
+		return nil, nil, err
+	}
+	return plain, secure, nil
 }
 
 func accept(l net.Listener) {
@@ -131,22 +138,40 @@ func flood(conn net.Conn, size string) {
 
 func echo(conn net.Conn) {
 	in := bufio.NewReader(conn)
-	out := make([]byte, 0, 128)
+	buf := make([]byte, 2+smallFrame)
 	for {
-		h, err := ws.ReadHeader(in)
-		if err != nil || h.Length > 125 {
+		op, p, err := readFrame(in, buf[2:])
+		if err != nil {
 			return
 		}
-		out = append(out[:0], 0x80|byte(h.OpCode), byte(h.Length))
-		out = out[:2+h.Length]
-		if _, err := io.ReadFull(in, out[2:]); err != nil {
-			return
-		}
-		ws.Cipher(out[2:], h.Mask, 0)
-		if _, err := conn.Write(out); err != nil {
+		buf[0], buf[1] = 0x80|byte(op), byte(len(p))
+		if _, err := conn.Write(buf[:2+len(p)]); err != nil {
 			return
 		}
 	}
+}
+
+// smallFrame is the most that a frame carries whose header has two bytes.
+const smallFrame = 125
+
+// readFrame reads a frame into buf, which has room for a small one, and unmasks
+// it.
+func readFrame(r io.Reader, buf []byte) (op ws.OpCode, p []byte, err error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	if h.Length > int64(len(buf)) {
+		return 0, nil, fmt.Errorf("a frame of %d bytes, expected at most %d", h.Length, len(buf))
+	}
+	p = buf[:h.Length]
+	if _, err := io.ReadFull(r, p); err != nil {
+		return 0, nil, err
+	}
+	if h.Masked {
+		ws.Cipher(p, h.Mask, 0)
+	}
+	return h.OpCode, p, nil
 }
 
 // idleCounts are what the server has seen of idle clients.
@@ -158,14 +183,15 @@ type idleCounts struct {
 var pings, ended atomic.Int64
 
 func answerPings(conn net.Conn) {
+	buf := make([]byte, smallFrame)
 	for {
-		f, err := ws.ReadFrame(conn)
+		op, p, err := readFrame(conn, buf)
 		if err != nil {
 			return
 		}
-		if f.Header.OpCode == ws.OpPing {
+		if op == ws.OpPing {
 			pings.Add(1)
-			if ws.WriteFrame(conn, ws.NewPongFrame(ws.UnmaskFrameInPlace(f).Payload)) != nil {
+			if ws.WriteFrame(conn, ws.NewPongFrame(p)) != nil {
 				return
 			}
 		}
@@ -193,19 +219,20 @@ func far(conn net.Conn, rtt time.Duration) {
 		}
 	}()
 	in := bufio.NewReader(conn)
+	buf := make([]byte, smallFrame)
 	for {
-		f, err := ws.ReadFrame(in)
+		op, p, err := readFrame(in, buf)
 		if err != nil {
 			return
 		}
-		f = ws.UnmaskFrameInPlace(f)
-		switch f.Header.OpCode {
+		due := time.Now().Add(rtt)
+		switch op {
 		case ws.OpPing:
-			answers <- answer{time.Now().Add(rtt), ws.MustCompileFrame(ws.NewPongFrame(f.Payload))}
+			answers <- answer{due, ws.MustCompileFrame(ws.NewPongFrame(p))}
 		case ws.OpClose:
-			answers <- answer{time.Now().Add(rtt), ws.MustCompileFrame(ws.NewCloseFrame(f.Payload))}
+			answers <- answer{due, ws.MustCompileFrame(ws.NewCloseFrame(p))}
 		case ws.OpText:
-			if string(f.Payload) == "cut" {
+			if bytes.Equal(p, cut) {
 				reset(conn)
 				return
 			}
