@@ -123,9 +123,11 @@ func made() *report {
 			r.add("TCP, receive 128 B", lib.name, allocs, 2)
 		}
 	}
-	for _, lib := range idleLibraries() {
-		r.add("10000 idle clients", lib.name, memory, 10e3)
-		r.add("10000 idle clients", lib.name, keepaliveCPU, 18)
+	for _, scenario := range []string{"2000 idle clients", "10000 idle clients"} {
+		for _, lib := range idleLibraries() {
+			r.add(scenario, lib.name, memory, 10e3)
+			r.add(scenario, lib.name, keepaliveCPU, 18)
+		}
 	}
 	return r
 }
@@ -143,13 +145,15 @@ func TestReport(t *testing.T) {
 			t.Errorf("the report lacks %q:\n%s", want, text)
 		}
 	}
-	if lines := strings.Count(made().csv(), "\n"); lines != 1+2*2*len(libraries)+2*len(idleLibraries()) {
+	if lines := strings.Count(made().csv(), "\n"); lines != 1+2*2*len(libraries)+2*2*len(idleLibraries()) {
 		t.Errorf("the raw figures have %d lines", lines)
 	}
 }
 
-func TestChartIsXML(t *testing.T) {
+// The chart must be XML, with each bar in a place of its own.
+func TestChart(t *testing.T) {
 	d := xml.NewDecoder(strings.NewReader(made().chart()))
+	places := make(map[[2]string]bool)
 	bars := 0
 	for {
 		token, err := d.Token()
@@ -159,11 +163,26 @@ func TestChartIsXML(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e, ok := token.(xml.StartElement); ok && e.Name.Local == "rect" {
-			bars++
+		e, ok := token.(xml.StartElement)
+		if !ok || e.Name.Local != "rect" {
+			continue
 		}
+		bars++
+		var at [2]string
+		for _, attr := range e.Attr {
+			switch attr.Name.Local {
+			case "x":
+				at[0] = attr.Value
+			case "y":
+				at[1] = attr.Value
+			}
+		}
+		if places[at] {
+			t.Errorf("two bars at %v", at)
+		}
+		places[at] = true
 	}
-	if want := (len(transports)*len(throughputs) + 2) * len(libraries); bars != want {
+	if want := (len(transports)*len(throughputs) + 2*2) * len(libraries); bars != want {
 		t.Errorf("the chart has %d bars, want %d", bars, want)
 	}
 }

@@ -40,21 +40,18 @@ func (r *report) chart() string {
 	}
 
 	bottom += 18
-	end := bottom
+	heading(&b, 0, bottom, "Memory of an idle client", "heap and stack; less is better")
+	heading(&b, panelWidth, bottom, "CPU of an hour of keepalives", "all clients together; less is better")
+	bottom += 32
 	for _, scenario := range r.scenarios(memory) {
 		var kilobytes, seconds []bar
-		for _, lib := range r.libraries(scenario) {
-			if lib == unread.name {
-				continue
-			}
-			kb, s := r.median(scenario, lib, memory)/1e3, r.median(scenario, lib, keepaliveCPU)
-			kilobytes = append(kilobytes, bar{lib, kb, fmt.Sprintf("%.1f KB", kb)})
-			seconds = append(seconds, bar{lib, s, fmt.Sprintf("%.1f s", s)})
+		for _, lib := range libraries {
+			kb, s := r.median(scenario, lib.name, memory)/1e3, r.median(scenario, lib.name, keepaliveCPU)
+			kilobytes = append(kilobytes, bar{lib.name, kb, fmt.Sprintf("%.1f KB", kb)})
+			seconds = append(seconds, bar{lib.name, s, fmt.Sprintf("%.1f s", s)})
 		}
-		heading(&b, 0, bottom, "Memory of an idle client", "heap and stack; less is better")
-		heading(&b, panelWidth, bottom, "CPU of an hour of keepalives", "all clients together; less is better")
-		group(&b, 0, bottom+32, scenario, kilobytes)
-		end = group(&b, panelWidth, bottom+32, scenario, seconds)
+		group(&b, 0, bottom, scenario, kilobytes)
+		bottom = group(&b, panelWidth, bottom, scenario, seconds)
 	}
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="11">
 <title>apigws and other WebSocket clients for Go</title>
@@ -71,7 +68,7 @@ rect { fill: #656c76 }
 }
 </style>
 %s</svg>
-`, chartWidth, end, b.String())
+`, chartWidth, bottom, b.String())
 }
 
 func heading(b *strings.Builder, x, y int, title, subtitle string) {

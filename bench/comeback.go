@@ -29,13 +29,15 @@ func overPath(what string, rtt time.Duration) string {
 	return fmt.Sprintf("%s, round trip of %v", what, rtt)
 }
 
+func comebackOver(rtt time.Duration) string { return overPath("back after a cut", rtt) }
+
 // measureComebacks measures the time from a cut to the next message delivered:
 // the server greets on each connection. apigws comes back by itself, without
 // the jitter that it would wait for by default. For the others a loop dials
 // again as soon as the reader has failed.
 func measureComebacks(ctx context.Context, cfg config, srv *server, r *report) error {
 	for _, rtt := range paths {
-		scenario := overPath("back after a cut", rtt)
+		scenario := comebackOver(rtt)
 		if !cfg.wants(scenario) {
 			continue
 		}

@@ -28,8 +28,12 @@ func figure(library, metric string) func(*report, string) float64 {
 	return func(r *report, scenario string) float64 { return r.median(scenario, library, metric) }
 }
 
+// roundTrips returns a time in round trips as they were measured on the path,
+// which the timers of the server make a little longer than they should be.
 func roundTrips(rtt time.Duration) func(*report, string) float64 {
-	return func(r *report, scenario string) float64 { return r.median(scenario, ours, elapsed) / micros(rtt) }
+	return func(r *report, scenario string) float64 {
+		return r.median(scenario, ours, elapsed) / r.median(pingOver(rtt), ours, elapsed)
+	}
 }
 
 var farPath = paths[1]
@@ -46,8 +50,8 @@ var goals = []goal{
 	{"idle: two goroutines of its own at most", "10000 idle clients", figure(unread.name, goroutines), false, 2},
 	{"idle: no more memory than gorilla", "10000 idle clients", ratioTo(gorilla, memory), false, 1},
 	{"keepalive of 10,000: below 1 % of a core, 36 s of CPU an hour, beside other work", "10000 idle clients", figure(ours, keepaliveCPU), false, 36},
-	{"back after a cut: in one round trip, within 5 %", overPath("back after a cut", farPath), roundTrips(farPath), false, 1.05},
-	{"a rotation holds a Write for one round trip at most, within 5 %", overPath("longest Write in a rotation", farPath), roundTrips(farPath), false, 1.05},
+	{"back after a cut: in one round trip, within 5 %", comebackOver(farPath), roundTrips(farPath), false, 1.05},
+	{"a rotation holds a Write for one round trip at most, within 5 %", stallOver(farPath), roundTrips(farPath), false, 1.05},
 }
 
 // goalTable compares at the two digits that it prints.
@@ -68,6 +72,6 @@ func (r *report) goalTable(b *strings.Builder) {
 		return
 	}
 	b.WriteString("\nWhat this library set out to reach, and what it measured here.\n")
-	header(b, "goal", "measured", "")
+	header(b, "goal", "measured", "verdict")
 	b.WriteString(lines.String())
 }

@@ -52,10 +52,10 @@ func main() {
 	}
 
 	cfg := config{rounds: 5, duration: 500 * time.Millisecond, comebacks: 15, only: *only,
-		idle: []idleRun{{clients: 2000, rounds: 1, haste: 5}, {clients: 10000, rounds: 1, haste: 20}}}
+		idle: []idleRun{{clients: 2000, rounds: 1, haste: 5}, {clients: 10000, rounds: 2, haste: 20}}}
 	if *quick {
 		cfg = config{rounds: 2, duration: 100 * time.Millisecond, comebacks: 5, only: *only,
-			idle: []idleRun{{clients: 500, rounds: 1, haste: 20}}}
+			idle: []idleRun{{clients: 500, rounds: 1, haste: 40}}}
 	}
 	if *lib != "" {
 		libraries = slices.DeleteFunc(libraries, func(l library) bool { return l.name != *lib })

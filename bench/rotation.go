@@ -9,6 +9,9 @@ import (
 	"github.com/apigws/apigws"
 )
 
+func stallOver(rtt time.Duration) string { return overPath("longest Write in a rotation", rtt) }
+func pingOver(rtt time.Duration) string  { return overPath("PING to PONG", rtt) }
+
 // measureRotations measures how long a Write takes at most while apigws renews
 // its connection, and beside it the round trip of a PING. The others have
 // nothing to compare with: renewing a connection by hand is a comeback.
@@ -17,7 +20,7 @@ func measureRotations(ctx context.Context, cfg config, srv *server, r *report) e
 		return nil
 	}
 	for _, rtt := range paths {
-		stalls, pings := overPath("longest Write in a rotation", rtt), overPath("PING to PONG", rtt)
+		stalls, pings := stallOver(rtt), pingOver(rtt)
 		if !cfg.wants(stalls) {
 			continue
 		}
