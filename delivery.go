@@ -184,7 +184,7 @@ func (conn *Conn) answersPing(ctx context.Context) error {
 
 // shut performs the close handshake with status 1000 and returns when the
 // connection is dead, at the latest after timeout. It reports whether the peer
-// has answered: that proves, as a PONG does, that it has every message.
+// has answered.
 func (conn *Conn) shut(timeout time.Duration) (answered bool) {
 	select {
 	case <-conn.dead:
@@ -207,11 +207,14 @@ func (conn *Conn) shut(timeout time.Duration) (answered bool) {
 			alive = false
 		}
 	}
-	// A backend's DELETE that crosses our CLOSE is a 1000 too, but one with a
-	// reason: "Connection Closed Normally".
 	var closed *CloseError
-	answered = errors.As(conn.cause, &closed) && closed.Code == 1000 && closed.Reason == ""
-	if answered {
+	answered = errors.As(conn.cause, &closed) && closed.Code == 1000
+	// A 1000 may also be a kick by the backend that has crossed our CLOSE. A
+	// gateway that answers PINGs has answered the one that went before the
+	// CLOSE, if it got that far; of one that answers none, an answer to the
+	// CLOSE is all the proof there is. A DELETE is told by its reason,
+	// "Connection Closed Normally".
+	if answered && closed.Reason == "" && conn.client.counters.pongs.Load() == 0 {
 		conn.wire.proveAll()
 	}
 	return answered
