@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,8 @@ var errSealed = errors.New("apigws: connection takes no more messages")
 //
 // Writers that come while a write is under way share the next one: the first
 // of them leads the batch, waits for its turn and writes it, the others
-// follow. A lone writer writes at once, on its own goroutine.
+// follow. A lone writer writes at once, on its own goroutine; one of a crowd
+// lets the others run first, so that a batch holds a message of each.
 //
 // All methods may be called concurrently, but for Read.
 type wire struct {
@@ -42,7 +44,10 @@ type wire struct {
 	lastRead atomic.Int64  // when bytes last came in
 	reads    atomic.Int64  // how often bytes came in
 	turn     chan struct{} // holds a token while somebody writes to rwc
-	abort    *time.Timer   // ends a write that takes too long; used by who has the turn
+
+	// Who has the turn uses these.
+	abort   *time.Timer // ends a write that takes too long
+	crowded bool        // several writers shared the last batch
 
 	mu       sync.Mutex // guards what follows; never held while reading or writing
 	keys     maskKeys
@@ -419,7 +424,13 @@ func recycle(b *batch) {
 // write sends b when its turn has come.
 func (w *wire) write(b *batch) {
 	w.turn <- struct{}{}
+	if w.crowded {
+		// Those who shared the last batch have only just been woken: let them
+		// join this one. A lone writer never comes here.
+		runtime.Gosched()
+	}
 	w.mu.Lock()
+	w.crowded = b.done != nil
 	w.pending = nil // from here on, b is the leader's
 	err := w.err
 	w.mu.Unlock()

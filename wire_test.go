@@ -1,0 +1,70 @@
+package apigws
+
+import (
+	"context"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+// A stuckStream takes its first write when released, the others at once, and
+// counts them. Nothing comes in.
+type stuckStream struct {
+	release, closed chan struct{}
+	writes          atomic.Int64
+}
+
+func (s *stuckStream) Write(p []byte) (int, error) {
+	if s.writes.Add(1) == 1 {
+		<-s.release
+	}
+	return len(p), nil
+}
+
+func (s *stuckStream) Read([]byte) (int, error) {
+	<-s.closed
+	return 0, io.EOF
+}
+
+func (s *stuckStream) Close() error {
+	close(s.closed)
+	return nil
+}
+
+// Many who write at once share their writes to the socket, over and over: who
+// leads a batch lets those of the last batch join it. They need not run on
+// other cores for that.
+func TestACrowdSharesWrites(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		const writers, each = 64, 100
+		opts, err := (*Options)(nil).withDefaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream := &stuckStream{release: make(chan struct{}), closed: make(chan struct{})}
+		w := (&Client{opts: opts}).newWire(stream, func() {})
+		defer w.Close()
+		var working sync.WaitGroup
+		for range writers {
+			working.Go(func() {
+				for range each {
+					if _, err := w.message(context.Background(), []byte("x"), fresh); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		synctest.Wait() // one writes, the others wait for the next batch
+		close(stream.release)
+		working.Wait()
+		// One write for a message of each would be 100; a quarter of the writers
+		// may come too late each time.
+		if n := stream.writes.Load(); n > 4*each {
+			t.Errorf("%d messages took %d writes, want about %d", writers*each, n, each)
+		}
+	})
+}
