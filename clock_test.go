@@ -16,6 +16,7 @@ type laptop struct {
 	*Client
 	gw    *gatewaytest.Server
 	ahead atomic.Int64 // of the wall clock
+	looks atomic.Int64 // at it
 }
 
 // suspend lets the wall clock, and only that, go on. A negative d sets it back.
@@ -28,7 +29,10 @@ func onLaptop(t *testing.T, opts Options, f func(t *testing.T, l *laptop)) {
 		l := &laptop{gw: gatewaytest.NewInMemory(nil)}
 		defer l.gw.Close()
 		opts.HTTPClient = l.gw.Client()
-		opts.wallClock = func() time.Time { return time.Now().Add(time.Duration(l.ahead.Load())) }
+		opts.wallClock = func() time.Time {
+			l.looks.Add(1)
+			return time.Now().Add(time.Duration(l.ahead.Load()))
+		}
 		var err error
 		l.Client, err = Dial(t.Context(), l.gw.URL, &opts)
 		if err != nil {
@@ -189,4 +193,42 @@ func TestClockThatIsSetBackAndForth(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		l.live(t, 2)
 	})
+}
+
+// A process of thousands of clients looks at the clocks less often, but never
+// less than each Interval, and it notices a dead path as soon as any other.
+func TestManyClientsLookLessOften(t *testing.T) {
+	looks := func(others int64) int64 {
+		clients.Add(others)
+		defer clients.Add(-others)
+		var n int64
+		onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
+			synctest.Wait()
+			if got := clients.Load(); got != others+1 {
+				t.Errorf("%d clients are counted, want %d", got, others+1)
+			}
+			time.Sleep(time.Hour)
+			n = l.looks.Load()
+
+			time.Sleep(25 * time.Second)
+			l.suspend(3 * time.Hour)
+			time.Sleep(55 * time.Second)
+			l.live(t, 2)
+
+			conn := l.gw.Conns()[0]
+			conn.Freeze(true)
+			time.Sleep(65*time.Second + 1)
+			synctest.Wait()
+			if s := l.Stats(); s.LostTimeout != 1 {
+				t.Errorf("with %d others, a dead path was not noticed: %+v", others, s)
+			}
+			conn.Freeze(false)
+		})
+		return n
+	}
+	// An hour has 65 PINGs, each with its deadline, and 360 Timeouts, of which
+	// every eleventh is left.
+	if alone, many := looks(0), looks(10*manyClients); alone < 360 || many > 2*66+360/11 {
+		t.Errorf("alone the clocks are looked at %d times an hour, with many %d times", alone, many)
+	}
 }

@@ -16,6 +16,8 @@ import (
 // run is the life of a client. The state machine is the program counter:
 // serving a connection returns its successor, and none when the client ends.
 func (c *Client) run(conn *Conn) {
+	clients.Add(1)
+	defer clients.Add(-1)
 	for conn != nil {
 		conn = c.serve(conn)
 	}
