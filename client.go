@@ -25,6 +25,7 @@ const (
 	Closed                  // ended, for good
 )
 
+// String returns the name in lower case.
 func (s State) String() string {
 	switch s {
 	case Connecting:
@@ -63,6 +64,7 @@ type Client struct {
 	inbox    *inbox   // what Read returns
 	window   *window  // with Options.Resend
 	hooks    *hooks
+	reports  chan *GatewayError // wait for OnGatewayError
 	counters counters
 
 	ctx    context.Context // ends when Close is called or the client fails
@@ -83,14 +85,18 @@ type Client struct {
 	lostAt     time.Time // when the last connection died; zero if none has since the current one
 	lost       int64     // messages lost or refused that no Flush has told of
 	lostCause  error
-	err        error // why the client has ended
-	closeErr   error // what Close returns
+	err        error     // why the client has ended
+	closeErr   error     // what Close returns
+	endedAt    time.Time // when err was set
 
 	// Only the run loop uses these.
 	policy  backoff.BackOff
 	careful bool // resend one at a time: one of the messages is refused
-	silent  int  // connections in a row that answered no PING
-	ponged  bool // some connection did
+
+	// Who makes a connection uses these: the run loop, or a rotation, for which
+	// the run loop waits before it makes one itself.
+	silent int  // connections in a row that answered no PING
+	ponged bool // some connection did
 }
 
 // Dial connects to a WebSocket API, such as
@@ -116,14 +122,18 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 		url:     u,
 		inbox:   newInbox(),
 		hooks:   newHooks(),
+		reports: make(chan *GatewayError, maxReports),
 		done:    make(chan struct{}),
 		rotate:  make(chan chan<- error),
 		changed: make(chan struct{}),
 		policy:  o.Reconnect.Backoff(),
 	}
+	if c.policy == nil {
+		return nil, &OptionError{"Reconnect.Backoff", "returns nil"}
+	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if o.Resend > 0 {
-		c.window = &window{limit: o.Resend}
+		c.window = newWindow(o.Resend)
 	}
 	conn, err := c.connect(ctx, effort{policy: c.policy})
 	if err != nil {
@@ -143,7 +153,8 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 // neither a message nor the connection.
 //
 // A message larger than Limits.Message is skipped, and a *TooLargeError
-// returned in its place.
+// returned in its place. That the bytes are UTF-8, as RFC 6455 wants them, is
+// left to the gateway.
 //
 // What is not read holds the connection back: after some messages, nothing
 // more is taken from the socket, and the gateway's own buffer fills.
@@ -296,7 +307,7 @@ func (c *Client) Ping(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	return conn.ping(ctx)
+	return conn.ping(ctx, nil)
 }
 
 // State returns where the client stands at this moment.
@@ -338,8 +349,11 @@ func (c *Client) reason() error {
 // The error wraps ErrUnconfirmed when messages were not confirmed, and, as a
 // last Flush, tells also of those that earlier breaks left unconfirmed; an
 // application that knows better, because it was answered, may ignore it. With
-// Options.Resend, Unconfirmed returns them. Called again, Close returns the same. Called from inside a hook
-// it cannot wait for the hook: it only begins to close, and returns nil.
+// Options.Resend, Unconfirmed returns them. Called again, Close returns the same.
+//
+// Called from inside a hook, of this client or of another, it does not wait,
+// for it could wait for that very hook: it only begins to close, and returns
+// nil. Done tells when the client has ended.
 func (c *Client) Close() error {
 	c.end(ErrClosed)
 	if inHook() {
@@ -357,6 +371,7 @@ func (c *Client) end(err error) {
 	c.mu.Lock()
 	if c.err == nil {
 		c.err = err
+		c.endedAt = time.Now()
 		if !errors.Is(err, ErrClosed) {
 			c.err = fmt.Errorf("%w: %w", ErrClosed, err)
 		}
@@ -407,24 +422,4 @@ func (c *Client) logState(change StateChange) {
 	default:
 		log.Debug("state changed", "error", change.Err)
 	}
-}
-
-// intercept keeps from Read what is not for it, and reports whether it did.
-func (c *Client) intercept(p []byte) bool {
-	if c.opts.Keepalive.IsReply != nil {
-		var reply bool
-		runHook(func() { reply = c.opts.Keepalive.IsReply(p) })
-		if reply {
-			return true
-		}
-	}
-	if c.opts.OnGatewayError == nil {
-		return false
-	}
-	e := parseGatewayError(p)
-	if e == nil {
-		return false
-	}
-	c.hooks.run(func() { c.opts.OnGatewayError(e) })
-	return true
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -417,5 +418,52 @@ func TestCloseDeepInAHook(t *testing.T) {
 			t.Error(err)
 		}
 		<-c.Done()
+	})
+}
+
+// A Write that comes too late for the CLOSE must not cost what was written
+// before: the close handshake goes on.
+func TestCloseBesideWrites(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		write(t, c, "to be confirmed")
+		synctest.Wait()
+		// One message is in the socket, one in the batch after it, which is full,
+		// and one waits for the next.
+		line(t, gw).SetFaults(gatewaytest.Faults{RateIn: 100 << 10, Latency: 2 * time.Second})
+		var writing sync.WaitGroup
+		errs := make([]error, 3)
+		for i, size := range []int{128 << 10, 100 << 10, 1} {
+			writing.Go(func() { errs[i] = c.Write(t.Context(), []byte(strings.Repeat("x", size))) })
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		writing.Wait()
+		if errs[0] != nil || errs[1] != nil || !errors.Is(errs[2], apigws.ErrNotSent) || !errors.Is(errs[2], apigws.ErrClosed) {
+			t.Errorf("the writes: %v", errs)
+		}
+	})
+}
+
+// Close that meets a handover has CloseTimeout for both connections together.
+func TestCloseInTheMiddleOfAHandover(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		line(t, gw).FreezeIn(true)
+		write(t, c, "x")
+		go c.Rotate(t.Context())
+		sleep(10*time.Second + time.Millisecond) // no PONG: the old one is being closed
+		for _, conn := range gw.Conns() {
+			conn.Freeze(true)
+		}
+		start := time.Now()
+		if err := c.Close(); !errors.Is(err, apigws.ErrUnconfirmed) {
+			t.Errorf("Close: %v", err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("Close took %v, and CloseTimeout is 5s", took)
+		}
 	})
 }

@@ -30,6 +30,7 @@ type Conn struct {
 	generation int
 	gap        time.Duration
 	opened     time.Time
+	protocol   string
 	secrets    []string // of its handshake; until OnConnect has returned
 
 	wire   *wire
@@ -60,6 +61,9 @@ type Conn struct {
 	pingSoon   chan struct{} // holds a token when the run loop should send a PING
 	sending    atomic.Bool   // the f of a spawnOne has not returned
 	senders    sync.WaitGroup
+
+	mu   sync.Mutex // guards gone
+	gone bool       // nothing is spawned any more
 }
 
 // start begins the life of a connection whose handshake is done: from here on
@@ -90,6 +94,10 @@ func (conn *Conn) Generation() int { return conn.generation }
 // end of the one before it until this one's handshake. It is 0 for the first
 // connection and for one made by a rotation.
 func (conn *Conn) Gap() time.Duration { return conn.gap }
+
+// Subprotocol returns which of Options.Subprotocols the $connect integration has
+// picked, and "" when it has picked none.
+func (conn *Conn) Subprotocol() string { return conn.protocol }
 
 // Write sends p as one text message on this connection, before any other
 // write reaches it. Errors are those of Client.Write; it is never sent again
@@ -131,10 +139,10 @@ func (conn *Conn) Read(ctx context.Context) ([]byte, error) {
 	switch {
 	case ok:
 		return item.data, item.err
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	default:
+	case conn.isDead(): // which also ends the context of OnConnect
 		return nil, conn.cause
+	default:
+		return nil, ctx.Err()
 	}
 }
 
@@ -202,13 +210,33 @@ func (conn *Conn) fail(cause error) {
 		conn.cause = cause
 		close(conn.dead)
 	})
-	<-conn.dead
 }
 
-// spawn runs f, which may wait for the network, beside the run loop. inter
-// waits for it.
+func (conn *Conn) isDead() bool {
+	select {
+	case <-conn.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// spawn runs f, which may wait for the network, on a goroutine of its own. inter
+// waits for it. When the connection is already gone it does nothing.
 func (conn *Conn) spawn(f func()) {
-	conn.senders.Go(f)
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if !conn.gone {
+		conn.senders.Go(f)
+	}
+}
+
+// waitSenders returns when all that was spawned has ended.
+func (conn *Conn) waitSenders() {
+	conn.mu.Lock()
+	conn.gone = true
+	conn.mu.Unlock()
+	conn.senders.Wait()
 }
 
 // spawnOne does as spawn, unless the last f of a spawnOne still runs: while
@@ -224,20 +252,30 @@ func (conn *Conn) spawnOne(f func()) (started bool) {
 	return true
 }
 
-// ping sends a PING and waits for its PONG.
-func (conn *Conn) ping(ctx context.Context) (time.Duration, error) {
+// ping sends a PING and waits for its PONG. With conn.pass as pass, it lets
+// messages into a full inbox meanwhile: the PONG may be behind them.
+func (conn *Conn) ping(ctx context.Context, pass chan<- struct{}) (time.Duration, error) {
 	start := time.Now()
 	done := make(chan struct{})
-	if err := conn.wire.ping(done); err != nil && err != errSealed {
-		return 0, conn.writeFailed(err)
+	conn.spawn(func() { conn.sendPing(done) }) // ctx ends the wait for a stuck path, too
+	for {
+		select {
+		case <-done:
+			return time.Since(start), nil
+		case pass <- struct{}{}:
+		case <-conn.dead:
+			return 0, conn.cause
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
 	}
-	select {
-	case <-done:
-		return time.Since(start), nil
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-conn.dead:
-		return 0, conn.cause
+}
+
+// sendPing sends a PING; done, when not nil, is closed when its PONG has come. A
+// failure ends the connection.
+func (conn *Conn) sendPing(done chan struct{}) {
+	if err := conn.wire.ping(done); err != nil && err != errSealed {
+		conn.writeFailed(err)
 	}
 }
 
@@ -286,18 +324,70 @@ func (conn *Conn) readMessages() error {
 		if c.opts.Keepalive.Message != nil {
 			conn.dataAt.Store(int64(time.Since(conn.opened)))
 		}
-		if item.err == nil && c.intercept(item.data) {
+		if item.err == nil && conn.intercept(item.data) {
 			continue
 		}
 		if conn.to.tryPush(item) {
 			conn.unannounced = true
 			continue
 		}
-		conn.blocked.Store(true)
-		conn.to = conn.to.push(item, conn.pass, conn.dead)
-		conn.freed.Store(int64(time.Since(conn.opened)))
-		conn.blocked.Store(false)
+		conn.hold(func() { conn.to = conn.to.push(item, conn.pass, conn.dead) })
 	}
+}
+
+// hold lets the reader wait for a slow consumer: the peer is not to blame for
+// what it does not see meanwhile.
+func (conn *Conn) hold(wait func()) {
+	conn.blocked.Store(true)
+	wait()
+	conn.freed.Store(int64(time.Since(conn.opened)))
+	conn.blocked.Store(false)
+}
+
+// intercept keeps from Read what is not for it, and reports whether it did.
+func (conn *Conn) intercept(p []byte) bool {
+	opts := conn.client.opts
+	if opts.Keepalive.IsReply != nil {
+		var reply bool
+		runHook(func() { reply = opts.Keepalive.IsReply(p) })
+		if reply {
+			return true
+		}
+	}
+	if opts.OnGatewayError == nil {
+		return false
+	}
+	e := parseGatewayError(p)
+	if e == nil {
+		return false
+	}
+	conn.report(e)
+	return true
+}
+
+// maxReports bounds how many error frames wait for OnGatewayError. When they do,
+// the reader waits too, as for a full inbox.
+const maxReports = 64
+
+// report lets OnGatewayError have e, after those before it.
+func (conn *Conn) report(e *GatewayError) {
+	c := conn.client
+	tell := func() { c.opts.OnGatewayError(<-c.reports) }
+	select {
+	case c.reports <- e:
+	default:
+		conn.announce()
+		conn.hold(func() {
+			select {
+			case c.reports <- e:
+			case <-conn.pass:
+				tell = func() { c.opts.OnGatewayError(e) }
+			case <-conn.dead:
+				tell = func() { c.opts.OnGatewayError(e) }
+			}
+		})
+	}
+	c.hooks.run(tell)
 }
 
 // readMessage reads the next message to its end, and deals with the control
@@ -359,6 +449,7 @@ func (conn *Conn) readControl(h frameHeader) error {
 	if err := conn.frames.read(p); err != nil {
 		return err
 	}
+	conn.announce() // an answer may have to wait for the path
 	switch h.opcode {
 	case opPing:
 		conn.wire.answer(p)
@@ -369,7 +460,7 @@ func (conn *Conn) readControl(h frameHeader) error {
 		if err != nil {
 			return conn.breach(err)
 		}
-		conn.wire.close(closed.Code) // no answer if it is one itself
+		conn.sendClose(closed.Code) // no answer if it is one itself
 		return closed
 	}
 	return nil
@@ -380,9 +471,25 @@ func (conn *Conn) readControl(h frameHeader) error {
 func (conn *Conn) breach(err error) error {
 	var breach protocolError
 	if errors.As(err, &breach) {
-		conn.wire.close(1002)
+		conn.sendClose(1002)
 	}
 	return err
+}
+
+// sendClose sends a CLOSE frame. Behind a write that is stuck it does not wait
+// long: why the connection ends must not be lost over it.
+func (conn *Conn) sendClose(code int) {
+	sent := make(chan struct{})
+	conn.spawn(func() {
+		defer close(sent)
+		conn.wire.close(code) // when it fails, the connection is ending anyway
+	})
+	late := time.NewTimer(verdictDelay)
+	defer late.Stop()
+	select {
+	case <-sent:
+	case <-late.C:
+	}
 }
 
 // parseClose takes the payload of a CLOSE frame apart.

@@ -45,7 +45,7 @@ func (c *Client) Flush(ctx context.Context) error {
 func (c *Client) prove(ctx context.Context, conn *Conn) error {
 	limited, cancel := context.WithTimeout(ctx, c.opts.Keepalive.Timeout)
 	defer cancel()
-	_, err := conn.ping(limited)
+	_, err := conn.ping(limited, nil)
 	switch {
 	case err == nil:
 		return nil
@@ -119,12 +119,26 @@ func (c *Client) bury(conn *Conn) {
 func (c *Client) inter(conn *Conn) {
 	conn.wire.breakOff(conn.cause)
 	<-conn.finished
-	conn.senders.Wait()
+	conn.waitSenders()
+	if !conn.isHandedOver() {
+		conn.bequeath()
+	}
 	select {
 	case <-conn.settled:
 	default:
 		c.settle(conn)
 	}
+}
+
+// bequeath gives to Read what came on a connection that was never opened, unless
+// nobody reads: each attempt could bring an inbox full of it.
+func (conn *Conn) bequeath() {
+	c := conn.client
+	if c.inbox.isFull() && c.ctx.Err() == nil {
+		c.opts.Logger.Warn("messages dropped", "generation", conn.generation, "messages", conn.early.len())
+		return
+	}
+	conn.early.moveTo(c.inbox)
 }
 
 // resend puts on a new connection what earlier ones left unconfirmed, before
@@ -175,7 +189,7 @@ func (c *Client) blame(cause error) {
 func (conn *Conn) answersPing(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, conn.client.opts.Keepalive.Timeout)
 	defer cancel()
-	_, err := conn.ping(limited)
+	_, err := conn.ping(limited, conn.pass)
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
 		return fmt.Errorf("%w within %v", ErrNoPong, conn.client.opts.Keepalive.Timeout)
 	}
@@ -186,11 +200,10 @@ func (conn *Conn) answersPing(ctx context.Context) error {
 // connection is dead, at the latest after timeout. It reports whether the peer
 // has answered.
 func (conn *Conn) shut(timeout time.Duration) (answered bool) {
-	select {
-	case <-conn.dead:
+	if conn.isDead() {
 		return false // a CLOSE that came before ours answers nothing
-	default:
 	}
+	conn.wire.seal() // a Write that comes too late is no failure of the connection
 	limit := time.AfterFunc(timeout, func() {
 		conn.fail(errCloseTimeout)
 		conn.wire.breakOff(errCloseTimeout)

@@ -548,3 +548,87 @@ func TestResendNeedsPongs(t *testing.T) {
 		}
 	})
 }
+
+// A connection that brings more than the client keeps for Read, before it is
+// open, has the PONG on which Resend depends behind all that.
+func TestResendBehindABacklog(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{Resend: 1 << 20, OnConnect: func(context.Context, *apigws.Conn) error {
+			for i := range 100 { // what a backend answers to "subscribe"
+				gw.Conns()[0].Send(fmt.Append(nil, i))
+			}
+			return nil
+		}})
+		accepted(t, gw, 1)
+		for i := range 100 {
+			if got := read(t, c); got != fmt.Sprint(i) {
+				t.Fatalf("Read = %q, want %d", got, i)
+			}
+		}
+	})
+}
+
+// The same where each message that is sent again waits for its PONG.
+func TestCarefulResendBehindABacklog(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		gw.SetFaults(gatewaytest.Faults{Latency: 10 * time.Millisecond})
+		c := dial(t, gw, &apigws.Options{Resend: 1 << 20, Reconnect: every(time.Second), OnConnect: func(context.Context, *apigws.Conn) error {
+			conn := gw.Conns()[len(gw.Conns())-1]
+			time.AfterFunc(5*time.Millisecond, func() { conn.Send([]byte("push")) })
+			return nil
+		}})
+		conn := line(t, gw)
+		for range 63 {
+			conn.Send([]byte("unread"))
+		}
+		sleep(time.Second)
+		conn.FreezeIn(true)
+		mustWrite(t, c, "a", "b")
+		conn.Close(1009, "")
+		sleep(200 * time.Second)
+		accepted(t, gw, 2)
+		wantEqual(t, "the gateway has", received(line(t, gw)), []string{"a", "b"})
+	})
+}
+
+// Room in the window is given to those who wait for it in turn: a large message
+// is not overtaken for ever by small ones.
+func TestResendWindowIsFair(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		gw.SetFaults(gatewaytest.Faults{Latency: 50 * time.Millisecond})
+		c := dial(t, gw, &apigws.Options{Resend: 1000})
+		ctx, cancel := context.WithCancel(t.Context())
+		var small sync.WaitGroup
+		for range 20 {
+			small.Go(func() {
+				for c.Write(ctx, make([]byte, 100)) == nil {
+				}
+			})
+		}
+		sleep(time.Second)
+		start := time.Now()
+		write(t, c, strings.Repeat("x", 1000))
+		// 20 messages before it, 10 to a window; each window takes a round trip.
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("the large message waited for %v", took)
+		}
+		cancel()
+		small.Wait()
+	})
+}
+
+// What Unconfirmed returns is the caller's: changing it changes nothing that is
+// sent again.
+func TestUnconfirmedIsACopy(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{Resend: 1000, Reconnect: every(time.Second)})
+		line(t, gw).FreezeIn(true)
+		write(t, c, "kept")
+		for _, p := range c.Unconfirmed() {
+			clear(p)
+		}
+		line(t, gw).Drop()
+		sleep(2 * time.Second)
+		wantEqual(t, "the gateway has", received(line(t, gw)), []string{"kept"})
+	})
+}

@@ -8,9 +8,10 @@ import (
 )
 
 var (
-	// ErrClosed is wrapped by every error of a client that has ended, be it
-	// by Close or by a failure that no retry can mend. In the second case the
-	// error wraps that failure too.
+	// ErrClosed is wrapped by the errors of a client that has ended, be it by
+	// Close or by a failure that no retry can mend. In the second case they
+	// wrap that failure too. Flush alone goes on to tell of losses, with
+	// ErrUnconfirmed, or nil where there are none.
 	ErrClosed = errors.New("apigws: client is closed")
 
 	// ErrNotSent is wrapped by an error of Write when nothing that the
@@ -44,6 +45,7 @@ type OptionError struct {
 	Problem string
 }
 
+// Error names the field and the problem.
 func (e *OptionError) Error() string {
 	return fmt.Sprintf("apigws: %s %s", e.Field, e.Problem)
 }
@@ -62,6 +64,7 @@ type HandshakeError struct {
 	Err error
 }
 
+// Error tells the status, and what went wrong if that was not the status.
 func (e *HandshakeError) Error() string {
 	switch {
 	case e.Err == nil:
@@ -73,6 +76,7 @@ func (e *HandshakeError) Error() string {
 	}
 }
 
+// Unwrap returns Err.
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
 // A CloseError is the close frame with which the gateway ended a connection.
@@ -81,6 +85,7 @@ type CloseError struct {
 	Reason string
 }
 
+// Error tells the code and the reason.
 func (e *CloseError) Error() string {
 	if e.Reason == "" {
 		return fmt.Sprintf("apigws: closed by the gateway: %d", e.Code)
@@ -105,6 +110,7 @@ type TooLargeError struct {
 	Size, Limit int
 }
 
+// Error tells both numbers.
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("apigws: %d bytes exceed the limit of %d", e.Size, e.Limit)
 }
@@ -123,6 +129,7 @@ type GatewayError struct {
 	RequestID    string `json:"requestId"`
 }
 
+// Error tells the message and the request, for a search in the gateway's logs.
 func (e *GatewayError) Error() string {
 	return fmt.Sprintf("apigws: gateway error: %s (request %s)", e.Message, e.RequestID)
 }

@@ -55,6 +55,7 @@ func (c *Client) handshake(ctx context.Context) (*Conn, error) {
 	upgrade.stream.kept = true
 	ws.CloseNow()
 	conn := c.start(upgrade.stream.ReadWriteCloser)
+	conn.protocol = ws.Subprotocol()
 	conn.secrets = secretsOf(req.URL, req.Header)
 	return conn, nil
 }

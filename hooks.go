@@ -8,8 +8,8 @@ import (
 
 // hooks runs the callbacks that must be in order and never concurrent, on a
 // goroutine that exists only while there is something to run. What is queued
-// is bounded by what causes it: changes of state, and the gateway's answers
-// to our own messages.
+// is bounded by what causes it: changes of state, as often as the client
+// reconnects, and error frames of the gateway, see maxReports.
 type hooks struct {
 	mu      sync.Mutex // guards what follows
 	queue   []func()
@@ -36,16 +36,27 @@ func (h *hooks) run(f func()) {
 
 func (h *hooks) work() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer func() { // also when a hook has ended its goroutine, as t.FailNow does
+		if len(h.queue) > 0 {
+			go h.work()
+		} else {
+			h.running = false
+			h.idle.Broadcast()
+		}
+		h.mu.Unlock()
+	}()
 	for len(h.queue) > 0 {
 		f := h.queue[0]
 		h.queue = h.queue[1:]
-		h.mu.Unlock()
-		runHook(f)
-		h.mu.Lock()
+		h.call(f)
 	}
-	h.running = false
-	h.idle.Broadcast()
+}
+
+// call runs f without the lock, and has it again however f ends.
+func (h *hooks) call(f func()) {
+	h.mu.Unlock()
+	defer h.mu.Lock()
+	runHook(f)
 }
 
 // wait returns when all that was queued has run.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -468,6 +469,141 @@ func TestCloseInHooks(t *testing.T) {
 				synctest.Wait()
 				if !began.Load() || c.State() != apigws.Closed || c.Err() != apigws.ErrClosed || len(gw.Conns()) != 0 {
 					t.Errorf("closed in the hook: %v; %v, %v, %d connections", began.Load(), c.State(), c.Err(), len(gw.Conns()))
+				}
+			})
+		})
+	}
+}
+
+// OnConnect fails because the connection has died under it: the error says why
+// it died, also when OnConnect itself knows only that its context has ended.
+func TestOnConnectFailsOfABreak(t *testing.T) {
+	for name, wait := range map[string]func(context.Context, *apigws.Conn) error{
+		"context": func(ctx context.Context, _ *apigws.Conn) error { <-ctx.Done(); return ctx.Err() },
+		"Read":    func(ctx context.Context, conn *apigws.Conn) error { _, err := conn.Read(ctx); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+				_, err := tryDial(t, gw, time.Hour, &apigws.Options{
+					Reconnect: apigws.Reconnect{Disabled: true},
+					OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
+						time.AfterFunc(time.Second, func() { gw.Conns()[0].Close(1008, "denied") })
+						return wait(ctx, conn)
+					},
+				})
+				var closed *apigws.CloseError
+				if !errors.As(err, &closed) || closed.Code != 1008 {
+					t.Errorf("Dial: %v, want the close frame 1008", err)
+				}
+			})
+		})
+	}
+}
+
+// What a connection brought before it died in OnConnect is for Read.
+func TestMessagesOfAConnectionThatNeverOpens(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{
+			Reconnect: every(time.Second),
+			OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+				if conn.Generation() > 1 {
+					return nil
+				}
+				gw.Conns()[0].Send([]byte("precious"))
+				time.Sleep(time.Second)
+				gw.Conns()[0].Close(1001, "Going away")
+				time.Sleep(time.Second)
+				return nil
+			},
+		})
+		if got := read(t, c); got != "precious" {
+			t.Errorf("Read = %q", got)
+		}
+		if s := c.Stats(); s.Generation != 2 {
+			t.Errorf("Stats = %+v", s)
+		}
+	})
+}
+
+// But one that never opens again and again must not fill the memory, when
+// nobody reads.
+func TestMessagesOfConnectionsThatNeverOpenAreBounded(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{
+			Reconnect: every(time.Second),
+			OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+				if conn.Generation() == 1 {
+					return nil
+				}
+				for range 50 {
+					gw.Conns()[0].Send([]byte("greeting"))
+				}
+				time.Sleep(time.Second)
+				return errors.New("not today")
+			},
+		})
+		line(t, gw).Drop()
+		sleep(time.Hour)
+		if s := c.Stats(); s.MessagesReceived < 1000 || s.Unread > 128 {
+			t.Errorf("of %d messages %d wait for Read, want two inboxes at the most", s.MessagesReceived, s.Unread)
+		}
+	})
+}
+
+// A hook that ends its goroutine, as t.FailNow does, ends nothing else.
+func TestGoexitInAHook(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var calls atomic.Int64
+		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Second), OnState: func(apigws.StateChange) {
+			calls.Add(1)
+			runtime.Goexit()
+		}})
+		line(t, gw).Drop()
+		sleep(time.Minute)
+		inState(t, c, apigws.Open)
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		// Open; Backoff, Connecting, Open; Closed.
+		if got := calls.Load(); got != 5 {
+			t.Errorf("OnState was called %d times, want 5", got)
+		}
+	})
+}
+
+// Error frames wait for a slow OnGatewayError in bounded number: then the reader
+// waits too, and the peer is not blamed for it.
+func TestSlowOnGatewayError(t *testing.T) {
+	const errorFrame = `{"message": "Forbidden", "connectionId":"eHrdFcnvvHcCE-w=", "requestId":"%d"}`
+	for _, release := range []string{"returns", "after Close"} {
+		t.Run(release, func(t *testing.T) {
+			inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+				slow := make(chan struct{})
+				var told []string
+				c := dial(t, gw, &apigws.Options{OnGatewayError: func(e *apigws.GatewayError) {
+					<-slow
+					told = append(told, e.RequestID)
+				}})
+				conn := line(t, gw)
+				var want []string
+				for i := range 200 {
+					conn.Send(fmt.Appendf(nil, errorFrame, i))
+					want = append(want, fmt.Sprint(i))
+				}
+				sleep(10 * time.Minute)
+				accepted(t, gw, 1)
+				if got := c.Stats().MessagesReceived; got < 64 || got > 66 {
+					t.Errorf("%d error frames were taken, want one that runs, 64 that wait and one more", got)
+				}
+				if release == "after Close" {
+					time.AfterFunc(time.Minute, func() { close(slow) })
+				} else {
+					close(slow)
+				}
+				synctest.Wait()
+				c.Close()
+				if release == "returns" && !slices.Equal(told, want) || len(told) > len(want) || !slices.Equal(told, want[:len(told)]) {
+					t.Errorf("OnGatewayError was told %v", told)
 				}
 			})
 		})

@@ -179,6 +179,13 @@ func (b *inbox) moveTo(next *inbox) {
 	}
 }
 
+// isFull reports whether a message would have to wait for room.
+func (b *inbox) isFull() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.fits(inbound{})
+}
+
 func (b *inbox) len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

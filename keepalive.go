@@ -75,7 +75,7 @@ func (p *pulse) beat() (next time.Duration, err error) {
 				p.conn.sendKeepalive()
 			}
 			if ping {
-				p.conn.sendPing()
+				p.conn.sendPing(nil)
 			}
 		})
 		if started && message {
@@ -166,14 +166,6 @@ func (p *pulse) readClocks(now time.Time) (woke bool) {
 
 // age is how old the connection is, the time of a suspended machine included.
 func (p *pulse) age() time.Duration { return time.Since(p.conn.opened) + p.slept }
-
-// sendPing sends a PING whose PONG nobody waits for: beat looks whether it has
-// come. A failure ends the connection.
-func (conn *Conn) sendPing() {
-	if err := conn.wire.ping(nil); err != nil && err != errSealed {
-		conn.writeFailed(err)
-	}
-}
 
 // sendKeepalive sends the keepalive message.
 func (conn *Conn) sendKeepalive() {

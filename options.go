@@ -44,9 +44,9 @@ type Options struct {
 	// AllowInsecure permits ws:// to a host that is not loopback.
 	AllowInsecure bool
 
-	Limits    Limits
-	Keepalive Keepalive
-	Reconnect Reconnect
+	Limits    Limits    // the quotas to stay under
+	Keepalive Keepalive // how a connection is kept from falling silent
+	Reconnect Reconnect // how a client gets back, and renews its connection in time
 
 	// OnConnect runs on each new connection before any other write reaches
 	// it: a new connection has a new connectionId, so what the backend keyed
@@ -63,7 +63,8 @@ type Options struct {
 	OnState func(StateChange)
 
 	// OnGatewayError, when set, gets the gateway's own error frames, which
-	// Read then does not return. It shares its goroutine with OnState.
+	// Read then does not return. It shares its goroutine with OnState. While 64
+	// of them wait for it, nothing more is read.
 	OnGatewayError func(*GatewayError)
 
 	// Resend, when positive, makes delivery at least once: written messages
@@ -165,9 +166,11 @@ type Reconnect struct {
 	Drain time.Duration
 
 	// Fleet is how many clients may lose their connections at once, this one
-	// included. The first attempt after a break is spread over Fleet/500
-	// seconds: the gateway admits 500 new connections a second per account
-	// and Region (AWS's default quota). Default 0: the backoff's own jitter.
+	// included. The first attempt after the loss of a connection that had been
+	// open for Stable is spread over Fleet/500 seconds: the gateway admits 500
+	// new connections a second per account and Region (AWS's default quota).
+	// Dial's own first attempt is not spread. Default 0: the backoff's own
+	// jitter.
 	Fleet int
 
 	// Disabled makes the client end with its connection: Dial tries once,
@@ -245,8 +248,18 @@ func (o *Options) withDefaults() (*Options, error) {
 	if !utf8.Valid(k.Message) {
 		return nil, &OptionError{"Keepalive.Message", "is not valid UTF-8"}
 	}
+	for _, p := range opts.Subprotocols {
+		if !isToken(p) { // the errors do not show it: some send credentials this way
+			return nil, &OptionError{"Subprotocols", "must be tokens (RFC 6455, section 4.1)"}
+		}
+	}
 	for field, values := range opts.Header {
+		if !isToken(field) {
+			return nil, &OptionError{"Header", "has a name that is not a token (RFC 9110, section 5.1)"}
+		}
 		switch http.CanonicalHeaderKey(field) {
+		case "Host":
+			return nil, &OptionError{"Header", "must not hold Host: net/http does not send it; set the Host of the request in Prepare"}
 		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version",
 			"Sec-Websocket-Extensions", "Sec-Websocket-Protocol":
 			return nil, &OptionError{"Header", "must not hold " + field + ": the handshake sets it"}
@@ -303,6 +316,13 @@ func (o *Options) checkURL(u *url.URL) error {
 
 func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+// isToken reports whether s is a token of RFC 9110, section 5.6.2.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
 }
 
 func isLoopback(host string) bool {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/cenkalti/backoff/v4"
 )
 
 // Whatever cannot work is told at once, by an error that names the field.
@@ -60,6 +61,12 @@ func TestWrongOptions(t *testing.T) {
 		{"Reconnect.Drain", host, &apigws.Options{Reconnect: apigws.Reconnect{Drain: -1}}},
 		{"Reconnect.Fleet", host, &apigws.Options{Reconnect: apigws.Reconnect{Fleet: -1}}},
 		{"Reconnect.RotateAfter", host, &apigws.Options{Reconnect: apigws.Reconnect{RotateAfter: 2 * time.Hour}}},
+		{"Reconnect.Backoff", host, &apigws.Options{Reconnect: apigws.Reconnect{Backoff: func() backoff.BackOff { return nil }}}},
+		{"Subprotocols", host, &apigws.Options{Subprotocols: []string{"chat", "a\n"}}},
+		{"Subprotocols", host, &apigws.Options{Subprotocols: []string{""}}},
+		{"Header", host, header("X Token")},
+		{"Header", host, header("")},
+		{"Header", host, header("Host")},
 		{"Header", host, header("Connection")},
 		{"Header", host, header("upgrade")},
 		{"Header", host, header("Sec-WebSocket-Key")},
@@ -404,7 +411,13 @@ func TestSubprotocols(t *testing.T) {
 		return &gatewaytest.Response{StatusCode: 200, Headers: map[string]string{"Sec-WebSocket-Protocol": "two"}}, nil
 	}
 	inBubble(t, &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$connect": connect}}, func(t *testing.T, gw *gatewaytest.Server) {
-		dial(t, gw, &apigws.Options{Subprotocols: []string{"one", "two"}})
-		accepted(t, gw, 1)
+		var picked string
+		dial(t, gw, &apigws.Options{Subprotocols: []string{"one", "two"}, OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+			picked = conn.Subprotocol()
+			return nil
+		}})
+		if picked != "two" {
+			t.Errorf("Subprotocol = %q, want two", picked)
+		}
 	})
 }

@@ -2,12 +2,14 @@ package apigws_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
@@ -218,4 +220,78 @@ func TestBuffersAreNotShared(t *testing.T) {
 			t.Errorf("Read = %q and then %q", first, other)
 		}
 	})
+}
+
+// stuck makes a Write that the path does not take, and returns what it came to.
+func stuck(t *testing.T, gw *gatewaytest.Server, c *apigws.Client) <-chan error {
+	t.Helper()
+	line(t, gw).FreezeIn(true)
+	result := make(chan error, 1)
+	go func() { result <- c.Write(t.Context(), make([]byte, 128<<10)) }()
+	sleep(time.Second)
+	return result
+}
+
+// The gateway's CLOSE says why it does not take a message any more: the Write
+// that is stuck must learn it, and not WriteTimeout.
+func TestCloseFrameWhileAWriteIsStuck(t *testing.T) {
+	for code, frame := range map[int]string{1009: "\x88\x02\x03\xf1", 0: "\x88\x01x"} {
+		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+			c := dial(t, gw, mortal())
+			result := stuck(t, gw, c)
+			start := time.Now()
+			line(t, gw).SendRaw([]byte(frame))
+			err := <-result
+			var closed *apigws.CloseError
+			if code != 0 && (!errors.As(err, &closed) || closed.Code != code) || errors.Is(err, apigws.ErrWriteTimeout) {
+				t.Errorf("Write: %v, want the reason %d", err, code)
+			}
+			if took := time.Since(start); took != time.Second {
+				t.Errorf("it took %v to give the answer up", took)
+			}
+		})
+	}
+}
+
+// A message is there for Read at once, even if the PONG to the PING behind it
+// has to wait.
+func TestMessageBeforeAPing(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, mortal())
+		line(t, gw).Send([]byte("first"))
+		read(t, c)
+		stuck(t, gw, c)
+		start := time.Now()
+		got := make(chan string)
+		go func() { got <- read(t, c) }()
+		synctest.Wait()
+		line(t, gw).SendRaw(append(frame(0x81, "hello"), frame(0x89, "ping")...))
+		if msg := <-got; msg != "hello" || time.Since(start) > 0 {
+			t.Errorf("Read = %q after %v", msg, time.Since(start))
+		}
+	})
+}
+
+// A context ends the waiting for a PONG also while the path takes no PING.
+func TestPingOnAStuckPath(t *testing.T) {
+	for name, call := range map[string]func(context.Context, *apigws.Client) error{
+		"Ping":  func(ctx context.Context, c *apigws.Client) error { _, err := c.Ping(ctx); return err },
+		"Flush": func(ctx context.Context, c *apigws.Client) error { return c.Flush(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+				c := dial(t, gw, nil)
+				stuck(t, gw, c)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				start := time.Now()
+				if err := call(ctx, c); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%s: %v", name, err)
+				}
+				if took := time.Since(start); took != time.Second {
+					t.Errorf("%s took %v", name, took)
+				}
+			})
+		})
+	}
 }

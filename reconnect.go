@@ -27,16 +27,15 @@ func (c *Client) run(conn *Conn) {
 // finish is the end of a client: c.end has been called.
 func (c *Client) finish() {
 	c.graves.Wait()
-	c.mu.Lock()
-	lost := c.losses() // which a Flush still tells, too: Close need not have been called
-	c.mu.Unlock()
+	var kept error
 	if c.window != nil {
 		if n := c.window.len(); n > 0 {
-			lost = errors.Join(lost, fmt.Errorf("%w: %d messages", ErrUnconfirmed, n))
+			kept = fmt.Errorf("%w: %d messages", ErrUnconfirmed, n)
 		}
 	}
 	c.mu.Lock()
-	c.closeErr = lost
+	// A Flush still tells of the losses, too: Close need not have been called.
+	c.closeErr = errors.Join(c.losses(), kept)
 	c.mu.Unlock()
 	err := c.reason()
 	if err == ErrClosed {
@@ -62,7 +61,7 @@ func (c *Client) serve(conn *Conn) *Conn {
 		case <-conn.dead:
 			return c.replace(conn, pulse.age(), rotation)
 		case <-conn.pingSoon:
-			conn.spawn(conn.sendPing)
+			conn.spawn(func() { conn.sendPing(nil) })
 		case answer := <-c.rotate:
 			rotation.request(answer)
 		case attempt := <-rotation.attempt:
@@ -97,6 +96,9 @@ func (c *Client) replace(conn *Conn, age time.Duration, rotation *rotation) *Con
 	if age >= c.opts.Reconnect.Stable {
 		c.policy.Reset()
 	}
+	if c.ctx.Err() == nil && !c.wantsAnother(cause) {
+		c.end(cause)
+	}
 	next := c.rescue(rotation, cause)
 	if next == nil {
 		var err error
@@ -109,18 +111,27 @@ func (c *Client) replace(conn *Conn, age time.Duration, rotation *rotation) *Con
 	<-conn.settled
 	c.blame(cause)
 	c.open(next)
+	rotation.answer(nil)
 	return next
+}
+
+// wantsAnother decides whether a connection that died of cause is replaced.
+func (c *Client) wantsAnother(cause error) bool {
+	r := &c.opts.Reconnect
+	return !r.Disabled && (r.Retry == nil || r.retry(cause))
 }
 
 // rescue returns the connection that a rotation under way brings, if it does.
 func (c *Client) rescue(rotation *rotation, cause error) *Conn {
-	if rotation.attempt == nil {
+	if rotation.attempt == nil || c.ctx.Err() != nil {
 		rotation.abandon()
 		return nil
 	}
 	c.setState(Connecting, cause, 0)
 	attempt := <-rotation.attempt
-	rotation.answer(attempt.err)
+	if attempt.err != nil {
+		rotation.answer(attempt.err)
+	}
 	return attempt.conn
 }
 
@@ -129,9 +140,6 @@ func (c *Client) redial(cause error, age time.Duration) (*Conn, error) {
 	r := &c.opts.Reconnect
 	if c.ctx.Err() != nil {
 		return nil, c.ctx.Err()
-	}
-	if r.Disabled || r.Retry != nil && !r.retry(cause) {
-		return nil, cause
 	}
 	wait := c.policy.NextBackOff()
 	if wait == backoff.Stop {
@@ -158,7 +166,10 @@ func (c *Client) open(conn *Conn) {
 // shutdown ends an open connection because the client ends.
 func (c *Client) shutdown(conn *Conn) {
 	c.publish(nil)
-	conn.shut(c.opts.CloseTimeout)
+	c.mu.Lock()
+	used := time.Since(c.endedAt) // by a handover that Close has met
+	c.mu.Unlock()
+	conn.shut(c.opts.CloseTimeout - used)
 	c.inter(conn)
 }
 
@@ -232,7 +243,7 @@ func (c *Client) attempt(ctx context.Context) (*Conn, error) {
 	conn, err := c.handshake(ctx)
 	if err != nil {
 		var refused *HandshakeError
-		if errors.As(err, &refused) && refused.StatusCode != 0 {
+		if errors.As(err, &refused) && refused.Err == nil {
 			c.counters.refused.Add(1)
 		} else {
 			c.counters.connectErrors.Add(1)
@@ -274,7 +285,11 @@ func (c *Client) introduce(ctx context.Context, conn *Conn) error {
 		var err error
 		runHook(func() { err = c.opts.OnConnect(limited, conn) })
 		if err != nil {
-			return fmt.Errorf("apigws: OnConnect: %w", redact(err, conn.secrets))
+			err = redact(err, conn.secrets)
+			if conn.isDead() && !errors.Is(err, conn.cause) {
+				err = fmt.Errorf("%w: %w", err, conn.cause) // which ended its ctx
+			}
+			return fmt.Errorf("apigws: OnConnect: %w", err)
 		}
 	}
 	conn.secrets = nil

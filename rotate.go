@@ -82,12 +82,16 @@ func (r *rotation) arrived(a attempted, age time.Duration) *Conn {
 	}
 	r.client.opts.Logger.Warn("rotation failed", "error", a.err)
 	r.answer(a.err)
-	if wait := r.policy.NextBackOff(); wait != backoff.Stop {
+	wait := r.policy.NextBackOff()
+	switch {
+	case wait != backoff.Stop:
 		// One that was asked for before its time is tried again when asked
 		// for again, or when its time has come.
 		r.after = max(r.after, age+wait)
-	} else {
+	case age >= r.after:
 		r.after = never
+	default:
+		r.policy = nil // the next one begins with a policy of its own
 	}
 	return nil
 }
@@ -145,7 +149,7 @@ func (c *Client) handover(old, next *Conn) bool {
 	c.publish(nil)
 	old.wire.seal()
 	switch {
-	case old.wire.unproven() == 0, c.provesAll(old):
+	case old.wire.unproven() == 0, old.answersPing(c.ctx) == nil:
 		c.settle(old)
 		c.retire(old)
 	case c.ctx.Err() != nil:
@@ -166,33 +170,6 @@ func (c *Client) handover(old, next *Conn) bool {
 	c.counters.rotations.Add(1)
 	c.open(next)
 	return true
-}
-
-// provesAll waits for the PONG that proves that all messages have arrived. In
-// the meantime it lets messages into the inbox although it is full: the PONG
-// may be behind them.
-func (c *Client) provesAll(conn *Conn) bool {
-	limit := time.NewTimer(c.opts.Keepalive.Timeout)
-	defer limit.Stop()
-	done := make(chan struct{})
-	conn.spawn(func() {
-		if err := conn.wire.ping(done); err != nil {
-			conn.writeFailed(err)
-		}
-	})
-	for {
-		select {
-		case <-done:
-			return true
-		case conn.pass <- struct{}{}:
-		case <-conn.dead:
-			return false
-		case <-limit.C:
-			return false
-		case <-c.ctx.Done():
-			return false
-		}
-	}
 }
 
 // retire reads a connection for Drain, and then closes it: what the backend

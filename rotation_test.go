@@ -14,6 +14,7 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/cenkalti/backoff/v4"
 )
 
 // A ledger holds every connection that a client had, in order, because the
@@ -81,7 +82,9 @@ func mustWrite(t *testing.T, c *apigws.Client, msgs ...string) {
 
 func mustRotate(t *testing.T, c *apigws.Client) {
 	t.Helper()
-	if err := c.Rotate(t.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	if err := c.Rotate(ctx); err != nil {
 		t.Errorf("Rotate: %v", err)
 	}
 }
@@ -672,6 +675,85 @@ func TestCloseAtTheBarrierOfARotation(t *testing.T) {
 				t.Errorf("Rotate = %v", err)
 			}
 			wantEqual(t, "received", conns.received(), []string{"1", "2"})
+		})
+	}
+}
+
+// When the old connection dies during a rotation, Rotate still returns only when
+// the next one is in use, with what is to be sent again on it.
+func TestRotateReturnsWhenTheNextIsInUse(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{Resend: 1 << 20, OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+			if conn.Generation() == 2 {
+				next := gw.Conns()[len(gw.Conns())-1]
+				next.SetFaults(gatewaytest.Faults{RateIn: 50 << 10})
+				time.Sleep(5 * time.Second)
+			}
+			return nil
+		}})
+		old := line(t, gw)
+		old.FreezeOut(true)
+		for range 4 {
+			write(t, c, strings.Repeat("x", 100<<10))
+		}
+		time.AfterFunc(2*time.Second, old.Drop)
+		mustRotate(t, c)
+		inState(t, c, apigws.Open)
+		if s := c.Stats(); s.Generation != 2 || s.MessagesResent != 4 {
+			t.Errorf("Stats = %+v", s)
+		}
+	})
+}
+
+// A rotation that was asked for and failed for good is no reason not to rotate
+// when the time comes.
+func TestFailedRotateLeavesTheNextOne(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{
+			RotateAfter: time.Hour,
+			Backoff: func() backoff.BackOff {
+				return backoff.WithMaxRetries(backoff.NewConstantBackOff(time.Second), 2)
+			},
+		}})
+		sleep(time.Minute)
+		gw.Refuse(503, 3)
+		if err := c.Rotate(t.Context()); err == nil {
+			t.Fatal("Rotate succeeded")
+		}
+		sleep(time.Hour)
+		if n := c.Stats().Rotations; n != 1 {
+			t.Errorf("%d rotations, want 1", n)
+		}
+	})
+}
+
+// Retry is asked also when the successor of a dead connection is on its way.
+func TestRetryDuringARotation(t *testing.T) {
+	for _, again := range []bool{true, false} {
+		inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+			asked := 0
+			opts := &apigws.Options{OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+				if conn.Generation() == 2 {
+					time.Sleep(5 * time.Second)
+				}
+				return nil
+			}}
+			opts.Reconnect.Retry = func(error) bool { asked++; return again }
+			c := dial(t, gw, opts)
+			old := line(t, gw)
+			time.AfterFunc(2*time.Second, func() { old.Close(4001, "banned") })
+			err := c.Rotate(t.Context())
+			sleep(time.Minute)
+			var closed *apigws.CloseError
+			if again {
+				inState(t, c, apigws.Open)
+				accepted(t, gw, 2)
+			} else if inState(t, c, apigws.Closed); !errors.As(c.Err(), &closed) || closed.Code != 4001 {
+				t.Errorf("Err = %v", c.Err())
+			}
+			if asked != 1 || (err == nil) != again {
+				t.Errorf("Retry was asked %d times; Rotate: %v", asked, err)
+			}
 		})
 	}
 }

@@ -14,8 +14,8 @@ type Stats struct {
 	RTT        time.Duration // between the last PONG and its PING; 0 before the first
 
 	Connects      int64 // handshakes that led to a connection
-	Refused       int64 // handshakes answered with another status than 101
-	ConnectErrors int64 // handshakes without an answer, or with a failing Prepare or OnConnect
+	Refused       int64 // handshakes refused by the gateway or $connect, with a status other than 101
+	ConnectErrors int64 // handshakes without a valid answer, or with a failing Prepare or OnConnect
 	Rotations     int64 // connections renewed while the old one was open
 
 	// Connections that broke, by cause.
@@ -27,7 +27,7 @@ type Stats struct {
 	Pongs             int64 // PONGs received that answered one
 	KeepaliveMessages int64 // sent for Keepalive.Message
 
-	MessagesSent     int64 // by Write and OnConnect, and those sent again
+	MessagesSent     int64 // those sent again, and for Keepalive.Message, included
 	BytesSent        int64 // their payload
 	MessagesReceived int64 // those kept from Read included
 	BytesReceived    int64 // their payload

@@ -11,6 +11,7 @@ import (
 // on the wire. All methods may be called concurrently.
 type window struct {
 	limit int
+	queue chan struct{} // holds a token while somebody waits for room: first come, first served
 
 	mu       sync.Mutex    // guards what follows
 	kept     [][]byte      // not confirmed, oldest first
@@ -20,10 +21,22 @@ type window struct {
 	rejected [][]byte      // for which the gateway closed a connection
 }
 
+func newWindow(limit int) *window {
+	return &window{limit: limit, queue: make(chan struct{}, 1)}
+}
+
 // reserve makes room for n bytes, waiting for confirmations until ctx ends or
 // stop is closed. A message larger than the whole window has room when the
 // window is empty.
 func (w *window) reserve(ctx context.Context, stop <-chan struct{}, n int) error {
+	select {
+	case w.queue <- struct{}{}:
+		defer func() { <-w.queue }()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-stop:
+		return ErrClosed
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.used > 0 && w.used+n > w.limit {
@@ -119,7 +132,11 @@ func (w *window) notify() {
 func (w *window) unconfirmed() [][]byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Concat(w.rejected, w.kept)
+	all := slices.Concat(w.rejected, w.kept)
+	for i, p := range all {
+		all[i] = slices.Clone(p) // what is kept may still be sent
+	}
+	return all
 }
 
 func (w *window) snapshot() [][]byte {
