@@ -31,10 +31,11 @@ func newBackend(start func(*gatewaytest.Config) *gatewaytest.Server) *backend {
 }
 
 func (b *backend) subscribe(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest.Response, error) {
+	id := ev.RequestContext.ConnectionID
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.subscribers = append(b.subscribers, ev.RequestContext.ConnectionID)
-	return &gatewaytest.Response{StatusCode: http.StatusOK}, nil
+	b.subscribers = append(b.subscribers, id)
+	b.mu.Unlock()
+	return &gatewaytest.Response{StatusCode: http.StatusOK}, b.gateway.Post(id, []byte(`{"action":"subscribed"}`))
 }
 
 func (b *backend) order(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest.Response, error) {

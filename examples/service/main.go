@@ -9,8 +9,9 @@
 //	curl http://127.0.0.1:8081/healthz
 //	curl http://127.0.0.1:8081/metrics
 //
-// With -url it connects to a real gateway, whose backend must know the actions
-// "subscribe" and "order"; without, to an embedded fake.
+// With -url it connects to a real gateway, whose backend answers
+// {"action":"subscribe"} with {"action":"subscribed"} and sends each "order" to
+// all subscribers; without, to an embedded fake.
 package main
 
 import (

@@ -33,7 +33,7 @@ func TestDemo(t *testing.T) {
 		"\napigws_connects_total 2\n",
 		"\napigws_lost_network_total 1\n",
 		"msg=\"shutting down\"\n",
-		"msg=closed sent=4 received=2\n",
+		"msg=closed sent=4 received=4\n",
 	} {
 		_, after, found := strings.Cut(rest, want)
 		if !found {
@@ -45,7 +45,10 @@ func TestDemo(t *testing.T) {
 
 // start opens a service in a bubble.
 func start(t *testing.T) (*service, *backend) {
-	b := newBackend(gatewaytest.NewInMemory)
+	return startWith(t, newBackend(gatewaytest.NewInMemory))
+}
+
+func startWith(t *testing.T, b *backend) (*service, *backend) {
 	s, err := open(t.Context(), config{
 		url:    b.gateway.URL,
 		client: b.gateway.Client(),
@@ -109,6 +112,57 @@ func TestOrderWaitsForTheSubscription(t *testing.T) {
 		}
 		if got := s.ws.Stats().Generation; got != 2 {
 			t.Fatalf("connection %d, want 2", got)
+		}
+	})
+}
+
+// The real gateway may run the integration of one message beside that of the
+// next: here "subscribe" takes a second, as in a cold start, and holds up
+// nothing that follows it.
+func TestOrderDoesNotOvertakeTheSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, b := startWith(t, newBackend(func(cfg *gatewaytest.Config) *gatewaytest.Server {
+			subscribe := cfg.Routes["subscribe"]
+			cfg.Routes["subscribe"] = func(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest.Response, error) {
+				time.AfterFunc(time.Second, func() { subscribe(ctx, ev) })
+				return nil, nil
+			}
+			return gatewaytest.NewInMemory(cfg)
+		}))
+		for range 2 {
+			if got := s.call("POST", "/orders", "book"); got != http.StatusCreated {
+				t.Fatalf("on connection %d: %d, want %d", s.ws.Stats().Generation, got, http.StatusCreated)
+			}
+			b.drop()
+			synctest.Wait()
+		}
+	})
+}
+
+// What comes before the answer to "subscribe" is not lost.
+func TestEventBeforeSubscribed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b *backend
+		b = newBackend(func(cfg *gatewaytest.Config) *gatewaytest.Server {
+			subscribe := cfg.Routes["subscribe"]
+			cfg.Routes["subscribe"] = func(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest.Response, error) {
+				if err := b.gateway.Post(ev.RequestContext.ConnectionID, []byte(`{"action":"order","id":"early"}`)); err != nil {
+					return nil, err
+				}
+				return subscribe(ctx, ev)
+			}
+			return gatewaytest.NewInMemory(cfg)
+		})
+		s, _ := startWith(t, b)
+		confirmed := make(chan struct{})
+		s.mu.Lock()
+		s.pending["early"] = confirmed
+		s.mu.Unlock()
+		b.drop()
+		select {
+		case <-confirmed:
+		case <-time.After(time.Minute):
+			t.Error("the event was lost")
 		}
 	})
 }

@@ -64,10 +64,21 @@ func open(ctx context.Context, cfg config) (*service, error) {
 }
 
 // subscribe runs on each new connection before anything else is written to
-// it. The backend knows subscribers by their connectionId, which is new.
+// it: the backend knows subscribers by their connectionId, which is new. It
+// returns when the backend has answered. Before that an order could overtake
+// the subscription, for the gateway may start the backend for both at once.
 func (s *service) subscribe(ctx context.Context, conn *apigws.Conn) error {
 	if err := conn.WriteJSON(ctx, map[string]string{"action": "subscribe"}); err != nil {
 		return err
+	}
+	for {
+		msg, err := conn.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if s.handle(msg) == "subscribed" {
+			break
+		}
 	}
 	s.log.Info("subscribed", "connection", conn.Generation(), "missed", conn.Gap().Round(time.Millisecond))
 	return nil
@@ -75,25 +86,35 @@ func (s *service) subscribe(ctx context.Context, conn *apigws.Conn) error {
 
 func (s *service) receive(ctx context.Context) {
 	for msg, err := range s.ws.Messages(ctx) {
-		if err != nil {
-			if !errors.Is(err, apigws.ErrClosed) {
-				s.log.Error("reading", "error", err)
-			}
-			continue // the loop ends by itself after the last error
+		if err == nil {
+			s.handle(msg)
+		} else if !errors.Is(err, apigws.ErrClosed) {
+			s.log.Error("reading", "error", err)
 		}
-		var o order
-		if err := json.Unmarshal(msg, &o); err != nil {
-			s.log.Warn("not an order", "error", err)
-			continue
-		}
+	}
+}
+
+// handle deals with a message of the backend and returns its action.
+func (s *service) handle(msg []byte) (action string) {
+	var o order
+	if err := json.Unmarshal(msg, &o); err != nil {
+		s.log.Warn("not JSON", "error", err)
+		return ""
+	}
+	switch o.Action {
+	case "order":
 		s.log.Info("order confirmed", "item", o.Item)
 		s.mu.Lock()
+		defer s.mu.Unlock()
 		if confirmed := s.pending[o.ID]; confirmed != nil {
 			close(confirmed)
 			delete(s.pending, o.ID)
 		}
-		s.mu.Unlock()
+	case "subscribed":
+	default: // an error frame of the gateway, perhaps
+		s.log.Warn("unexpected", "message", string(msg))
 	}
+	return o.Action
 }
 
 // close ends the client.
@@ -136,8 +157,9 @@ func (s *service) handler() http.Handler {
 }
 
 // postOrder passes the body on as an order and waits until it comes back. A
-// break before the order is sent needs no code: Write waits until the
-// connection, and the subscription on it, are back.
+// break that is known needs no code: Write waits until the connection, and the
+// subscription on it, are back. One that shows only later can swallow the order
+// although Write returns nil: then its event does not come.
 func (s *service) postOrder(w http.ResponseWriter, r *http.Request) {
 	item, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<10))
 	if err != nil {
