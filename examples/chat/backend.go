@@ -48,10 +48,7 @@ func (b *backend) join(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest
 	defer b.mu.Unlock()
 	id := ev.RequestContext.ConnectionID
 	b.seats[id] = seat{req.Room, req.Name}
-	if b.rooms[req.Room] == nil {
-		b.rooms[req.Room] = new(room)
-	}
-	for _, l := range b.rooms[req.Room].lines {
+	for _, l := range b.room(req.Room).lines {
 		if l.Seq <= req.After {
 			continue
 		}
@@ -69,12 +66,8 @@ func (b *backend) say(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest.
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	from, joined := b.seats[ev.RequestContext.ConnectionID]
-	if !joined {
-		return nil, errors.New("say before join")
-	}
-	r := b.rooms[from.room]
-	l := line{Seq: r.nextSeq(), From: from.name, Text: req.Text}
+	r := b.room(req.Room)
+	l := line{Seq: r.nextSeq(), From: req.Name, Text: req.Text}
 	r.lines = append(r.lines, l)
 	r.lines = r.lines[max(0, len(r.lines)-remembered):]
 
@@ -83,11 +76,19 @@ func (b *backend) say(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest.
 	// and an order by Seq is up to the members.
 	var failed error
 	for id, s := range b.seats {
-		if s.room == from.room {
+		if s.room == req.Room {
 			failed = errors.Join(failed, b.post(id, l))
 		}
 	}
 	return ok, failed
+}
+
+// room returns the room of that name, a new one if need be. Callers hold mu.
+func (b *backend) room(name string) *room {
+	if b.rooms[name] == nil {
+		b.rooms[name] = new(room)
+	}
+	return b.rooms[name]
 }
 
 // nextSeq numbers lines by the clock, so that a backend that starts anew goes

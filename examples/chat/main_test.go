@@ -122,6 +122,40 @@ func TestRotationRepeatsNothing(t *testing.T) {
 	})
 }
 
+// The real gateway may run the integration of one message beside that of the
+// next: here "join" takes a second, as in a cold start, and holds up nothing
+// that follows it.
+func TestSayOvertakesJoin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend(func(cfg *gatewaytest.Config) *gatewaytest.Server {
+			join := cfg.Routes["join"]
+			cfg.Routes["join"] = func(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest.Response, error) {
+				time.AfterFunc(time.Second, func() { join(ctx, ev) })
+				return ok, nil
+			}
+			return gatewaytest.NewInMemory(cfg)
+		}, &gatewaytest.Config{})
+		defer b.gateway.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		m, err := join(ctx, b.gateway.URL, b.gateway.Client(), "alice", "tea", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.client.Close()
+		for _, text := range []string{"on the first connection", "on the second"} {
+			if err := m.say(ctx, text); err != nil {
+				t.Fatal(err)
+			}
+			if l, err := m.next(ctx); err != nil || l.From != "alice" || l.Text != text {
+				t.Fatalf("%+v, %v, want %q", l, err, text)
+			}
+			b.drop("alice")
+			synctest.Wait()
+		}
+	})
+}
+
 // A backend that has forgotten everything numbers its lines above those of the
 // one before.
 func TestHostRestarts(t *testing.T) {

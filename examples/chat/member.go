@@ -8,11 +8,13 @@ import (
 	"github.com/apigws/apigws"
 )
 
-// A request is what members send.
+// A request is what members send. Each says all that the backend must know,
+// because the gateway may start the backend for several at once: "say" may
+// overtake the "join" before it, and then the join brings the line.
 type request struct {
 	Action string `json:"action"` // join, say
-	Room   string `json:"room,omitempty"`
-	Name   string `json:"name,omitempty"`
+	Room   string `json:"room"`
+	Name   string `json:"name"`
 	After  int64  `json:"after,omitempty"` // join: send the lines that follow this one
 	Text   string `json:"text,omitempty"`
 }
@@ -25,14 +27,15 @@ type line struct {
 }
 
 type member struct {
-	client *apigws.Client
-	seen   atomic.Int64 // the last line that next returned
+	name, room string
+	client     *apigws.Client
+	seen       atomic.Int64 // the last line that next returned
 }
 
 // join connects, and joins the room on each new connection: the backend knows
 // members by their connectionId. What was said meanwhile, it sends then.
 func join(ctx context.Context, url string, hc *http.Client, name, room string, onState func(apigws.StateChange)) (*member, error) {
-	m := new(member)
+	m := &member{name: name, room: room}
 	var err error
 	m.client, err = apigws.Dial(ctx, url, &apigws.Options{
 		HTTPClient: hc,
@@ -47,7 +50,7 @@ func join(ctx context.Context, url string, hc *http.Client, name, room string, o
 // say returns nil when the gateway has the line. Write alone would say no more
 // than that the operating system has it, and a break can lose it from there.
 func (m *member) say(ctx context.Context, text string) error {
-	if err := m.client.WriteJSON(ctx, request{Action: "say", Text: text}); err != nil {
+	if err := m.client.WriteJSON(ctx, request{Action: "say", Room: m.room, Name: m.name, Text: text}); err != nil {
 		return err
 	}
 	return m.client.Flush(ctx)
