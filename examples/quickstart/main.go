@@ -56,7 +56,10 @@ func run(ctx context.Context, url string, out io.Writer) error {
 		if i > 0 {
 			breakIt()
 		}
-		// Write waits for an open connection: the break needs no code here.
+		// Write waits for an open connection, so a break that is known needs no
+		// code here. One that shows only later can swallow the message although
+		// Write has returned nil: Flush tells of it, and Options.Resend sends
+		// the message again.
 		if err := c.WriteJSON(ctx, map[string]string{"action": "echo", "text": text}); err != nil {
 			return err
 		}
