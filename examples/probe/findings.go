@@ -128,7 +128,7 @@ func (r *report) findings() []string {
 
 // advice says which Keepalive fits, as Go code where there is something to set.
 func (r *report) advice() (text, code string) {
-	idle := r.idle().Truncate(10 * time.Second)
+	idle := roundDown(r.idle())
 	interval := keepaliveInterval(idle)
 	message := "[]byte(" + quote(string(r.message)) + ")"
 	options := func(keepalive string) string {
@@ -162,24 +162,41 @@ func (r *report) advice() (text, code string) {
 	}
 }
 
+// roundDown leaves what one would write: whole tens of seconds from 20 s on,
+// whole seconds from 2 s on, and so forth, but never nothing.
+func roundDown(d time.Duration) time.Duration {
+	unit := 10 * time.Second
+	for d < 2*unit {
+		unit /= 10
+	}
+	return d.Truncate(unit)
+}
+
 // keepaliveInterval returns an interval that fits twice into the idle limit,
 // with ten seconds to spare where there are as many.
 func keepaliveInterval(idle time.Duration) time.Duration {
 	if idle <= 30*time.Second {
-		return idle / 3
+		return roundDown(idle / 3)
 	}
 	return ((idle - 10*time.Second) / 2).Truncate(5 * time.Second)
 }
 
 // literal returns d as one would write it in Go.
 func literal(d time.Duration) string {
-	unit, name := time.Second, "time.Second"
-	if d%time.Minute == 0 {
-		unit, name = time.Minute, "time.Minute"
-	} else if d%time.Second != 0 {
-		unit, name = time.Millisecond, "time.Millisecond"
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{
+		{time.Minute, "time.Minute"},
+		{time.Second, "time.Second"},
+		{time.Millisecond, "time.Millisecond"},
+		{time.Microsecond, "time.Microsecond"},
+	} {
+		if d%u.unit == 0 {
+			return fmt.Sprintf("%d * %s", d/u.unit, u.name)
+		}
 	}
-	return fmt.Sprintf("%d * %s", d/unit, name)
+	return fmt.Sprint(int64(d)) // nanoseconds
 }
 
 func quote(s string) string {

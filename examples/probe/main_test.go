@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
 )
 
@@ -101,6 +102,26 @@ func TestProbe(t *testing.T) {
 			},
 		},
 		{
+			name:     "eight seconds",
+			cfg:      gatewaytest.Config{Idle: 8 * time.Second},
+			interval: 3 * time.Second,
+			want: []string{
+				"two fit into the 8s,",
+				"Limits:    apigws.Limits{Idle: 8 * time.Second}",
+				"Keepalive: apigws.Keepalive{Interval: 2 * time.Second}",
+			},
+		},
+		{
+			name:     "less than a second",
+			cfg:      gatewaytest.Config{Idle: 800 * time.Millisecond, IgnorePings: true},
+			interval: 300 * time.Millisecond,
+			want: []string{
+				"- Messages at intervals of 300ms hold the connection.",
+				"Limits:    apigws.Limits{Idle: 800 * time.Millisecond}",
+				"Keepalive: apigws.Keepalive{Interval: 200 * time.Millisecond, Message: []byte(`{\"action\":\"ping\"}`)}",
+			},
+		},
+		{
 			name: "no limit",
 			cfg:  gatewaytest.Config{Idle: -1},
 			want: []string{"- A silent connection was still open after 15m.", "Nothing was cut in 15m"},
@@ -152,6 +173,25 @@ func TestProbe(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A limit of 0 would mean the default, and an interval must be below its limit.
+func TestAdviceIsNeverZero(t *testing.T) {
+	var cut error = &apigws.CloseError{Code: 1001}
+	for idle := time.Millisecond; idle < time.Hour; idle += idle/7 + 1 {
+		limit := roundDown(idle)
+		interval := keepaliveInterval(limit)
+		if interval <= 0 || interval >= limit || limit > idle {
+			t.Errorf("cut after %v: Idle %v, Interval %v", idle, limit, interval)
+		}
+		r := &report{interval: idle / 2, message: []byte("ping"),
+			silent: outcome{cut: cut, lived: idle},
+			pings:  outcome{lived: 2 * idle, beats: []beat{{ping: true, rtt: 1}}},
+		}
+		if text, code := r.advice(); strings.Contains(code, " 0 *") || strings.Contains(text, " 0s") {
+			t.Errorf("cut after %v:\n%s\n%s", idle, text, code)
+		}
 	}
 }
 

@@ -73,10 +73,14 @@ func count(n int64, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// short writes a duration to the second, without parts that are zero: 2m, not
-// 2m0s.
+// short writes a duration to the second, less than ten to two digits, without
+// parts that are zero: 2m, not 2m0s.
 func short(d time.Duration) string {
-	s := d.Round(time.Second).String()
+	unit := time.Second
+	for d < 10*unit && unit > time.Millisecond {
+		unit /= 10
+	}
+	s := d.Round(unit).String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
 	}

@@ -36,7 +36,7 @@ func (p *probe) show(ctx context.Context, subjects []*subject, out io.Writer) {
 			}
 		}
 		fmt.Fprintf(out, "%s of %s, %d of %d open\n",
-			short(p.virtual(time.Since(begun))), short(p.watch), open, len(subjects))
+			short(p.virtual(time.Since(begun)).Round(time.Second)), short(p.watch), open, len(subjects))
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
