@@ -7,9 +7,9 @@
 //
 // A real gateway takes a quarter of an hour: longer than the ten minutes that
 // AWS documents. Ctrl-C ends it early, with a report of what was seen so far.
-// It opens four connections to stay and two or three short ones, and sends some
-// 17 small messages and one of 32 KiB; -oversize sends one byte more, which a
-// real gateway punishes by closing that connection.
+// It opens four connections to stay and a short one, and sends at most 16 small
+// messages and one of 32 KiB; -oversize opens another for a frame of one byte
+// more, which a real gateway punishes by closing that connection.
 package main
 
 import (

@@ -195,6 +195,31 @@ func TestAdviceIsNeverZero(t *testing.T) {
 	}
 }
 
+// What the command's comment says of its traffic.
+func TestTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, oversize := range []bool{false, true} {
+			gw := gatewaytest.NewInMemory(nil)
+			p := &probe{
+				url: gw.URL, client: gw.Client(), message: []byte("ping"),
+				watch: 15 * time.Minute, interval: time.Minute, scale: 1, oversize: oversize,
+			}
+			if _, err := p.run(t.Context(), io.Discard); err != nil {
+				t.Fatal(err)
+			}
+			gw.Close()
+			short := 1
+			if oversize {
+				short = 2
+			}
+			s := gw.Stats()
+			if s.Accepted != 4+short || s.Messages != 16+1 {
+				t.Errorf("oversize %v: %+v", oversize, s)
+			}
+		}
+	})
+}
+
 // What a gateway says must not become part of a picture's or a table's syntax.
 func TestHostileReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
