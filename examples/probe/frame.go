@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"time"
 
 	"github.com/apigws/apigws"
@@ -39,11 +38,9 @@ func (p *probe) tryFrame(ctx context.Context, size int) (frame, error) {
 	if err == nil {
 		waiting, cancel := context.WithTimeout(ctx, 15*time.Second)
 		defer cancel()
-		err = c.Flush(waiting) // nil: a PONG proves that the gateway has it
-	}
-	// The reason of the close says more than that the message may be lost.
-	if closed := c.Err(); closed != nil && !errors.Is(closed, apigws.ErrClosed) {
-		err = closed
+		// nil: a PONG proves that the gateway has it. An error wraps the close
+		// frame, if one came.
+		err = c.Flush(waiting)
 	}
 	return frame{size, err}, ctx.Err()
 }
