@@ -421,3 +421,31 @@ func TestSubprotocols(t *testing.T) {
 		}
 	})
 }
+
+// roundTripper is a transport that is a function.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// An answer of 101 that is no handshake counts as an error: nobody has refused
+// anything. It is not worth another try.
+func TestBadHandshakeIsCounted(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		attempts := 0
+		transport := gw.Client().Transport
+		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Second), HTTPClient: &http.Client{
+			Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				if attempts++; attempts > 1 {
+					return &http.Response{StatusCode: http.StatusSwitchingProtocols, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+				}
+				return transport.RoundTrip(req)
+			}),
+		}})
+		line(t, gw).Drop()
+		sleep(time.Minute)
+		inState(t, c, apigws.Closed)
+		if s := c.Stats(); s.Connects != 1 || s.ConnectErrors != 1 || s.Refused != 0 {
+			t.Errorf("Stats = %+v", s)
+		}
+	})
+}

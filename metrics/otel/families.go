@@ -19,7 +19,7 @@ type family struct {
 var families = []family{
 	counter("apigws.connects", "{handshake}",
 		"Handshakes by outcome: connected; refused, with another status than 101; "+
-			"error, without an answer or with a failing Prepare or OnConnect. When OnConnect fails, both connected and error count.",
+			"error, without a valid answer or with a failing Prepare or OnConnect. When OnConnect fails, both connected and error count.",
 		func(s *apigws.Stats) []observation {
 			return []observation{
 				count(s.Connects, "outcome", "connected"),

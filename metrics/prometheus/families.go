@@ -33,7 +33,7 @@ func (s sample) labels(client string) []string {
 var families = []family{
 	counters("connects_total",
 		"Handshakes by outcome: connected; refused, with another status than 101; "+
-			"error, without an answer or with a failing Prepare or OnConnect. When OnConnect fails, both connected and error count.",
+			"error, without a valid answer or with a failing Prepare or OnConnect. When OnConnect fails, both connected and error count.",
 		"outcome", func(s *apigws.Stats) []sample {
 			return []sample{count(s.Connects, "connected"), count(s.Refused, "refused"), count(s.ConnectErrors, "error")}
 		}),

@@ -39,7 +39,7 @@ apigws_connection_age_seconds{client="orders"} 90
 apigws_connections_lost_total{cause="closed",client="orders"} 5
 apigws_connections_lost_total{cause="network",client="orders"} 7
 apigws_connections_lost_total{cause="timeout",client="orders"} 6
-# HELP apigws_connects_total Handshakes by outcome: connected; refused, with another status than 101; error, without an answer or with a failing Prepare or OnConnect. When OnConnect fails, both connected and error count.
+# HELP apigws_connects_total Handshakes by outcome: connected; refused, with another status than 101; error, without a valid answer or with a failing Prepare or OnConnect. When OnConnect fails, both connected and error count.
 # TYPE apigws_connects_total counter
 apigws_connects_total{client="orders",outcome="connected"} 1
 apigws_connects_total{client="orders",outcome="error"} 3
