@@ -122,7 +122,6 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 		url:     u,
 		inbox:   newInbox(),
 		hooks:   newHooks(),
-		reports: make(chan *GatewayError, maxReports),
 		done:    make(chan struct{}),
 		rotate:  make(chan chan<- error),
 		changed: make(chan struct{}),
@@ -132,6 +131,9 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 		return nil, &OptionError{"Reconnect.Backoff", "returns nil"}
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if o.OnGatewayError != nil {
+		c.reports = make(chan *GatewayError, maxReports)
+	}
 	if o.Resend > 0 {
 		c.window = newWindow(o.Resend)
 	}
