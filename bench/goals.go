@@ -49,7 +49,7 @@ var goals = []goal{
 	{"echo: no slower than coder", "TCP, echo 120 B, ask and wait", ratioTo(coder, rate), true, 1},
 	{"idle: two goroutines of its own at most", "10000 idle clients", figure(unread.name, goroutines), false, 2},
 	{"idle: no more memory than gorilla", "10000 idle clients", ratioTo(gorilla, memory), false, 1},
-	{"keepalive of 10,000: below 1 % of a core, 36 s of CPU an hour, beside other work", "10000 idle clients", figure(ours, keepaliveCPU), false, 36},
+	{"keepalive of 10,000: below 1 % of a core, 36 s of CPU an hour", "10000 idle clients", figure(ours, keepaliveCPU), false, 36},
 	{"back after a cut: in one round trip, within 5 %", comebackOver(farPath), roundTrips(farPath), false, 1.05},
 	{"a rotation holds a Write for one round trip at most, within 5 %", stallOver(farPath), roundTrips(farPath), false, 1.05},
 }
