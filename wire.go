@@ -16,6 +16,10 @@ import (
 // batchLimit is the size at which a batch takes no further messages.
 const batchLimit = 64 << 10
 
+// gatherLimit is how long gather may take, gatherPause how long it is left out
+// when it took longer.
+const gatherLimit, gatherPause = time.Millisecond, time.Second
+
 // errSealed refuses messages on a connection that is being left.
 var errSealed = errors.New("apigws: connection takes no more messages")
 
@@ -48,6 +52,7 @@ type wire struct {
 	// Who has the turn uses these.
 	abort   *time.Timer // ends a write that takes too long
 	crowded bool        // several writers shared the last batch
+	hurry   time.Time   // until then, gather does nothing
 
 	mu       sync.Mutex // guards what follows; never held while reading or writing
 	keys     maskKeys
@@ -421,14 +426,28 @@ func recycle(b *batch) {
 	batches.Put(b)
 }
 
+// gather lets those who shared the last batch, and have only just been woken,
+// join the next one. That costs a lone writer nothing. But where others want
+// the processors too, it can be long until the caller runs again: then it is
+// left out for a while, and batches are what comes during a write.
+func (w *wire) gather() {
+	if !w.crowded {
+		return
+	}
+	start := time.Now()
+	if start.Before(w.hurry) {
+		return
+	}
+	runtime.Gosched()
+	if now := time.Now(); now.Sub(start) > gatherLimit {
+		w.hurry = now.Add(gatherPause)
+	}
+}
+
 // write sends b when its turn has come.
 func (w *wire) write(b *batch) {
 	w.turn <- struct{}{}
-	if w.crowded {
-		// Those who shared the last batch have only just been woken: let them
-		// join this one. A lone writer never comes here.
-		runtime.Gosched()
-	}
+	w.gather()
 	w.mu.Lock()
 	w.crowded = b.done != nil
 	w.pending = nil // from here on, b is the leader's

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A stuckStream takes its first write when released, the others at once, and
@@ -67,4 +68,32 @@ func TestACrowdSharesWrites(t *testing.T) {
 			t.Errorf("%d messages took %d writes, want about %d", writers*each, n, each)
 		}
 	})
+}
+
+// Where the processors are wanted by others, a crowd does not wait for them
+// again and again.
+func TestACrowdInAHurry(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	w := &wire{crowded: true}
+	var (
+		ended   atomic.Bool
+		turns   atomic.Int64
+		working sync.WaitGroup
+	)
+	working.Go(func() {
+		for !ended.Load() {
+			turns.Add(1)
+			for start := time.Now(); time.Since(start) < 2*gatherLimit; {
+			}
+			runtime.Gosched()
+		}
+	})
+	for range 1000 {
+		w.gather()
+	}
+	if n := turns.Load(); n == 0 || n > 100 {
+		t.Errorf("the others had %d turns, want few", n)
+	}
+	ended.Store(true)
+	working.Wait()
 }
