@@ -339,6 +339,43 @@ func TestDropReleasesWaiters(t *testing.T) {
 	})
 }
 
+// A client that does not read and then goes away is found gone, although the reader waits for the backend and the
+// backend for the client.
+func TestGoneWhileStalled(t *testing.T) {
+	told := 0
+	cfg := &gatewaytest.Config{
+		Buffer:        10 << 10,
+		RouteResponse: true,
+		Backend: func(_ context.Context, ev *gatewaytest.Event) (*gatewaytest.Response, error) {
+			told = ev.RequestContext.DisconnectStatusCode
+			return &gatewaytest.Response{Body: ev.Body}, nil
+		},
+	}
+	bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
+		c := dial(t, s)
+		text := func(n int) []byte { return ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame(make([]byte, n)))) }
+		go func() {
+			// Small answers fill the line and half of the buffer, so that the room which one of them leaves is not enough
+			// for the large ones behind them.
+			c.Write(bytes.Repeat(text(100), 700))
+			c.Write(bytes.Repeat(text(32<<10), 100))
+		}()
+		sleep(time.Minute)
+		c.Close()
+		synctest.Wait()
+		if st := s.Stats(); len(s.Conns()) != 0 || st.Closed[1006] != 1 {
+			t.Errorf("%d connections, %+v", len(s.Conns()), st)
+		}
+		if told != 1006 {
+			t.Errorf("$disconnect with %d", told)
+		}
+		var e *gatewaytest.APIError
+		if err := s.Post(c.id, []byte("x")); !errors.As(err, &e) || e.StatusCode != 410 {
+			t.Errorf("Post: %v", err)
+		}
+	})
+}
+
 func TestFullBuffer(t *testing.T) {
 	bubble(t, &gatewaytest.Config{Buffer: 200 << 10}, func(t *testing.T, s *gatewaytest.Server) {
 		c := dial(t, s)

@@ -91,6 +91,7 @@ func (c *Conn) writeQueue() (over bool) {
 		c.outBytes -= len(f.data)
 		c.room.Broadcast()
 		if err != nil {
+			c.leave(codeAbnormal, "") // the reading goroutine may wait for room, which nobody makes any more
 			return true
 		}
 		if f.closing {
