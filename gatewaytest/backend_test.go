@@ -1,6 +1,7 @@
 package gatewaytest_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -317,6 +318,58 @@ func TestPlainHTTP(t *testing.T) {
 			t.Errorf("%d, %+v", resp.StatusCode, s.Stats())
 		}
 	})
+}
+
+// A handshake that is none is refused before the backend hears of it, and counted as what it was answered with.
+func TestMalformedHandshake(t *testing.T) {
+	tests := map[string]struct {
+		method, header, value string
+		want                  int
+	}{
+		"method":             {method: "POST", want: 405},
+		"version":            {header: "Sec-Websocket-Version", value: "12", want: 426},
+		"no version":         {header: "Sec-Websocket-Version", want: 400},
+		"key":                {header: "Sec-Websocket-Key", value: "c2hvcnQ=", want: 400},
+		"no key":             {header: "Sec-Websocket-Key", want: 400},
+		"connection":         {header: "Connection", value: "no-upgrade", want: 400},
+		"no connection":      {header: "Connection", want: 400},
+		"several of these":   {header: "Connection", value: "keep-alive, upgrade", want: 101},
+		"nothing is missing": {want: 101},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var r recorder
+			cfg := &gatewaytest.Config{Backend: r.handle, Authorize: func(*http.Request) int {
+				if test.want != 101 {
+					t.Error("Authorize was asked")
+				}
+				return 0
+			}}
+			bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
+				req, _ := http.NewRequest(cmp.Or(test.method, "GET"), s.ManagementURL, nil)
+				req.Header = http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"},
+					"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
+				if test.header != "" {
+					req.Header.Set(test.header, test.value)
+				}
+				resp, err := s.Client().Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				if resp.StatusCode != test.want {
+					t.Errorf("%d, want %d", resp.StatusCode, test.want)
+				}
+				if v := resp.Header.Get("Sec-WebSocket-Version"); (v == "13") != (test.want == 426) {
+					t.Errorf("answered with version %q", v)
+				}
+				st := s.Stats()
+				if test.want != 101 && (r.routeKeys() != "" || st.Refused[test.want] != 1 || len(st.Refused) != 1) {
+					t.Errorf("backend got %q, %+v", r.routeKeys(), st)
+				}
+			})
+		})
+	}
 }
 
 // A client in a hurry, which sends a frame along with its handshake, loses nothing.

@@ -69,11 +69,13 @@ func (s *Server) admit(r *http.Request) int {
 	if status := s.refusal(); status != 0 {
 		return status
 	}
-	switch {
-	case strings.TrimSuffix(r.URL.Path, "/") != "/"+s.cfg.Stage:
+	if strings.TrimSuffix(r.URL.Path, "/") != "/"+s.cfg.Stage {
 		return http.StatusForbidden
-	case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
-		return http.StatusUpgradeRequired // what the real one says to plain HTTP is not known
+	}
+	if status := malformed(r); status != 0 {
+		return status
+	}
+	switch {
 	case len(s.URL)-len("/"+s.cfg.Stage)+len(r.RequestURI) > s.cfg.URL:
 		return http.StatusRequestURITooLong
 	case !s.connects.take(time.Now()):
@@ -84,6 +86,30 @@ func (s *Server) admit(r *http.Request) int {
 		}
 	}
 	return 0
+}
+
+// malformed returns the status for a handshake that is none, or 0. The upgrader looks at the same, but only once the
+// backend has let the client in.
+func malformed(r *http.Request) int {
+	version := r.Header.Get("Sec-WebSocket-Version")
+	switch {
+	case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+		return http.StatusUpgradeRequired // what the real one says to plain HTTP is not known
+	case r.Method != http.MethodGet:
+		return http.StatusMethodNotAllowed
+	case !r.ProtoAtLeast(1, 1):
+		return http.StatusHTTPVersionNotSupported
+	case version != "" && version != "13":
+		return http.StatusUpgradeRequired
+	case version == "" || r.Host == "" || len(r.Header.Get("Sec-WebSocket-Key")) != 24:
+		return http.StatusBadRequest
+	}
+	for token := range strings.SplitSeq(r.Header.Get("Connection"), ",") {
+		if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
+			return 0
+		}
+	}
+	return http.StatusBadRequest
 }
 
 // refusal takes one from what Refuse has ordered.
@@ -101,6 +127,9 @@ func (s *Server) refusal() int {
 
 func (s *Server) refuse(w http.ResponseWriter, status int) {
 	s.countRefusal(status)
+	if status == http.StatusUpgradeRequired {
+		w.Header().Set("Sec-WebSocket-Version", "13") // as RFC 6455 demands
+	}
 	writeMessage(w, status, http.StatusText(status))
 }
 
