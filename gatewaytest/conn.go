@@ -40,6 +40,7 @@ type Conn struct {
 	received   [][]byte
 	out        []outgoing // ordered by time, then as they came
 	outBytes   int        // in out and under way
+	heldUntil  time.Time  // by Latency: the last frame, and all before it
 	writing    bool       // a goroutine empties out
 	todo       []task
 	todoBytes  int

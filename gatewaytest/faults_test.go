@@ -152,6 +152,33 @@ func TestLatency(t *testing.T) {
 	})
 }
 
+// A line that gets faster does not change the order of what is on its way.
+func TestLatencyKeepsOrder(t *testing.T) {
+	for _, lower := range []time.Duration{time.Second, 0} {
+		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+			c := dial(t, s)
+			conn := s.Conns()[0]
+			conn.SetFaults(gatewaytest.Faults{Latency: 3 * time.Second})
+			began := time.Now()
+			conn.Send([]byte("one"))
+			conn.SetFaults(gatewaytest.Faults{Latency: lower})
+			conn.Send([]byte("two"))
+			c.send(ws.NewPingFrame(nil))
+			c.wantText("one")
+			c.wantText("two")
+			c.want(ws.OpPong, "")
+			if d := time.Since(began); d != 3*time.Second {
+				t.Errorf("after %v", d)
+			}
+			conn.Send([]byte("three"))
+			c.wantText("three")
+			if d := time.Since(began); d != 3*time.Second+lower {
+				t.Errorf("after %v", d)
+			}
+		})
+	}
+}
+
 func TestPushFaults(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
 		c := dial(t, s)

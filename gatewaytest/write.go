@@ -11,7 +11,7 @@ import (
 // An outgoing is a compiled frame on its way to the client.
 type outgoing struct {
 	data    []byte
-	at      time.Time // not before; zero: at once
+	at      time.Time // not before
 	closing bool      // a close frame: the last of all
 }
 
@@ -41,9 +41,11 @@ func (c *Conn) push(data []byte, wait bool) error {
 
 // enqueue puts a frame in line, with mu held and the connection not closed.
 func (c *Conn) enqueue(f outgoing, delay time.Duration) {
-	if latency, _, _ := c.wire.delays(); latency+delay > 0 {
-		f.at = time.Now().Add(latency + delay)
+	latency, _, _ := c.wire.delays()
+	if at := time.Now().Add(latency); at.After(c.heldUntil) { // else Latency has become less: no frame overtakes another
+		c.heldUntil = at
 	}
+	f.at = c.heldUntil.Add(delay)
 	i := len(c.out)
 	for i > 0 && c.out[i-1].at.After(f.at) {
 		i--
