@@ -57,7 +57,8 @@ const (
 	stateClosed        // nobody reads any more
 )
 
-// closeWait is how long the gateway waits for the client's answer to its close frame before it closes the socket.
+// closeWait is how long the gateway waits for the client's answer to its close frame before it closes the socket, and how
+// long for a client that does not read even the close frame.
 const closeWait = time.Second
 
 // readBuffer is small because most connections are silent, and because payloads bypass it.
@@ -153,12 +154,20 @@ func (c *Conn) FreezeIn(frozen bool) { c.freeze(&frozen, nil) }
 func (c *Conn) FreezeOut(frozen bool) { c.freeze(nil, &frozen) }
 
 func (c *Conn) freeze(in, out *bool) {
+	c.mu.Lock() // so that checkTime does not see the path alive and the time of the close handshake over
 	c.wire.freeze(in, out)
+	c.linger()
+	c.mu.Unlock()
 	c.checkTime() // what came due while it was frozen
 }
 
 // SetFaults makes things go wrong from now on, in place of the faults set before.
-func (c *Conn) SetFaults(f Faults) { c.wire.setFaults(f) }
+func (c *Conn) SetFaults(f Faults) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wire.setFaults(f)
+	c.linger()
+}
 
 // shut begins the close handshake.
 func (c *Conn) shut(code int, reason string) {
@@ -180,13 +189,22 @@ func (c *Conn) leave(code int, reason string) bool {
 		return false
 	}
 	c.state, c.code, c.reason = stateClosing, code, reason
-	latency, _, _ := c.wire.delays()
-	c.closeBy = time.Now().Add(closeWait + latency)
-	c.timer.Reset(closeWait + latency)
+	c.linger()
 	c.addTask(task{disconnect: true, code: code, reason: reason})
 	c.room.Broadcast()
 	c.srv.left(code)
 	return true
+}
+
+// linger gives a close handshake closeWait from the moment when everything in line can have left, with mu held. It is
+// called whenever that may have changed: what the faults hold up is not the client's delay.
+func (c *Conn) linger() {
+	if c.state != stateClosing {
+		return
+	}
+	wait := closeWait + max(time.Until(c.heldUntil), 0) + c.wire.transitOut(c.outBytes)
+	c.closeBy = time.Now().Add(wait)
+	c.timer.Reset(wait)
 }
 
 // ended is the last act of the reading goroutine.

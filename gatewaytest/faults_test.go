@@ -179,6 +179,55 @@ func TestLatencyKeepsOrder(t *testing.T) {
 	}
 }
 
+// The second that the client has for its close frame begins when it can have got the gateway's: a fault that holds that
+// up costs neither it nor what is in line before it.
+func TestFaultsHoldUpClose(t *testing.T) {
+	type conn = gatewaytest.Conn
+	set := func(f gatewaytest.Faults) func(*conn) { return func(c *conn) { c.SetFaults(f) } }
+	freeze := func(c *conn) { c.Freeze(true) }
+	thaw := func(c *conn) { time.Sleep(time.Hour); c.Freeze(false) }
+	nothing := func(*conn) {}
+	long := strings.Repeat("x", 3000) // 3004 bytes with the header; the close frame is 7
+	tests := map[string]struct {
+		text                     string
+		beforeSend, before, then func(*conn) // before Close, and after it
+		after                    time.Duration
+	}{
+		"slow line":                   {long, set(gatewaytest.Faults{RateOut: 1000}), nothing, nothing, 3011 * time.Millisecond},
+		"slow even for a close frame": {"x", set(gatewaytest.Faults{RateOut: 1}), nothing, nothing, 10 * time.Second},
+		"slow from now on": {"x", set(gatewaytest.Faults{Latency: 500 * time.Millisecond}), nothing,
+			set(gatewaytest.Faults{RateOut: 1}), 10*time.Second + 500*time.Millisecond},
+		"less latency":    {"x", set(gatewaytest.Faults{Latency: 3 * time.Second}), set(gatewaytest.Faults{}), nothing, 3 * time.Second},
+		"dead path":       {"x", freeze, nothing, thaw, time.Hour},
+		"dead path, long": {long, freeze, set(gatewaytest.Faults{RateOut: 1000}), thaw, time.Hour + 3011*time.Millisecond},
+		"dead since it closed": {"x", set(gatewaytest.Faults{Latency: time.Second}), nothing,
+			func(c *conn) { freeze(c); thaw(c) }, time.Hour},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+				c := dial(t, s)
+				conn := s.Conns()[0]
+				began := time.Now()
+				test.beforeSend(conn)
+				conn.Send([]byte(test.text))
+				test.before(conn)
+				conn.Close(1000, "bye")
+				test.then(conn)
+				c.wantText(test.text)
+				c.wantClose(1000, "bye")
+				if d := time.Since(began); d != test.after {
+					t.Errorf("after %v, want %v", d, test.after)
+				}
+				c.wantError(io.EOF)
+				if d := time.Since(began); d != test.after+time.Second {
+					t.Errorf("hung up after %v, want a second more than %v", d, test.after)
+				}
+			})
+		})
+	}
+}
+
 func TestPushFaults(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
 		c := dial(t, s)

@@ -122,6 +122,16 @@ func (w *wire) delays() (latency, push time.Duration, copies int) {
 	return w.faults.Latency, w.faults.PushDelay, w.faults.PushCopies
 }
 
+// transitOut is how long n bytes take to leave.
+func (w *wire) transitOut(n int) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.faults.RateOut <= 0 {
+		return 0
+	}
+	return transit(n, w.faults.RateOut)
+}
+
 // freeze sets the directions that are given.
 func (w *wire) freeze(in, out *bool) {
 	w.mu.Lock()

@@ -52,6 +52,9 @@ func (c *Conn) enqueue(f outgoing, delay time.Duration) {
 	}
 	c.out = slices.Insert(c.out, i, f)
 	c.outBytes += len(f.data)
+	if f.closing {
+		c.linger()
+	}
 	c.room.Broadcast() // for a writer that waits for a later frame
 	c.startWriter()
 }
@@ -98,6 +101,7 @@ func (c *Conn) writeQueue() (over bool) {
 		}
 		if f.closing {
 			c.closeSent = true
+			c.linger()
 			return c.closeSeen
 		}
 	}
