@@ -23,6 +23,10 @@ func (c *Conn) checkTime() {
 		c.mu.Unlock() // a dead path shows no cut; freeze looks again when it is alive
 		return
 	}
+	// cut runs Config.Closing, for which Server.Close waits. The reading goroutine, or the handshake before it, is counted
+	// as long as the state is not closed, so this comes in time.
+	c.srv.wg.Add(1)
+	defer c.srv.wg.Done()
 	now := time.Now()
 	switch {
 	case c.state == stateClosing && !now.Before(c.closeBy):

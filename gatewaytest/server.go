@@ -130,8 +130,8 @@ func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server
 func (s *Server) Client() *http.Client { return s.client }
 
 // Close resets every connection, ends every handshake, and returns when all goroutines of the Server have ended.
-// Handlers find their context cancelled, and Close waits for them: it must not be called from one. What has not reached
-// a Handler by then never does, $disconnect included.
+// Handlers find their context cancelled, and Close waits for them and for the functions of the Config: it must not be
+// called from one. What has not reached a Handler by then never does, $disconnect included.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true

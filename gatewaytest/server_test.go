@@ -305,6 +305,28 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// Close waits for Config.Closing, whoever runs it.
+func TestCloseWaitsForClosing(t *testing.T) {
+	var running atomic.Bool
+	cfg := &gatewaytest.Config{Closing: func(_ gatewaytest.Cause, code int, reason string) (int, string) {
+		running.Store(true)
+		time.Sleep(time.Second)
+		running.Store(false)
+		return code, reason
+	}}
+	bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
+		dial(t, s)
+		sleep(2*time.Minute + 1)
+		if !running.Load() {
+			t.Fatal("the idle cut is not under way")
+		}
+		s.Close()
+		if running.Load() {
+			t.Error("Config.Closing still runs after Close")
+		}
+	})
+}
+
 func TestConns(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
 		for range 20 {
