@@ -105,6 +105,17 @@ func TestRouting(t *testing.T) {
 	}
 }
 
+// The Server has routes of its own, whatever becomes of the Config.
+func TestRoutesAreCopied(t *testing.T) {
+	cfg := &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"ping": answer("pong")}, RouteResponse: true}
+	bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
+		delete(cfg.Routes, "ping")
+		c := dial(t, s)
+		c.text(`{"action":"ping"}`)
+		c.wantText("pong")
+	})
+}
+
 // The gateway's own error frames, to the byte; the connection stays open.
 func TestErrorFrames(t *testing.T) {
 	tests := map[string]gatewaytest.Handler{

@@ -2,6 +2,7 @@ package gatewaytest
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
 	"time"
 )
@@ -113,6 +114,7 @@ func (c *Config) withDefaults() Config {
 	var d Config
 	if c != nil {
 		d = *c
+		d.Routes = maps.Clone(c.Routes)
 	}
 	orDefault(&d.Stage, "prod")
 	orDefault(&d.Addr, "127.0.0.1:0")
