@@ -75,8 +75,9 @@ func (s *Server) admit(r *http.Request) int {
 	if status := malformed(r); status != 0 {
 		return status
 	}
+	scheme, _, _ := strings.Cut(s.URL, "//")
 	switch {
-	case len(s.URL)-len("/"+s.cfg.Stage)+len(r.RequestURI) > s.cfg.URL:
+	case len(scheme+"//"+r.Host+r.RequestURI) > s.cfg.URL:
 		return http.StatusRequestURITooLong
 	case !s.connects.take(time.Now()):
 		return http.StatusTooManyRequests

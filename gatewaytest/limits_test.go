@@ -341,10 +341,25 @@ func TestConnectRate(t *testing.T) {
 	})
 }
 
+// The limit is on the URL as the client dials it, under whatever name it knows the Server.
 func TestURLLength(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+		for _, url := range []string{s.URL, "ws://abc123.execute-api.eu-west-1.amazonaws.com/prod", "ws://x:8080/prod"} {
+			url += "?q="
+			url += strings.Repeat("x", 4096-len(url))
+			if got := handshake(t, s, url, nil).StatusCode; got != 101 {
+				t.Errorf("%.30s at the limit: %d", url, got)
+			}
+			if got := handshake(t, s, url+"x", nil).StatusCode; got != http.StatusRequestURITooLong {
+				t.Errorf("%.30s above: %d", url, got)
+			}
+		}
+	})
+	t.Run("TLS", func(t *testing.T) {
+		s := gatewaytest.NewTLSServer(&gatewaytest.Config{URL: 100})
+		defer s.Close()
 		url := s.URL + "?q="
-		url += strings.Repeat("x", 4096-len(url))
+		url += strings.Repeat("x", 100-len(url))
 		if got := handshake(t, s, url, nil).StatusCode; got != 101 {
 			t.Errorf("at the limit: %d", got)
 		}
