@@ -76,6 +76,10 @@ func TestRouting(t *testing.T) {
 		{"", ``, "default"},
 		{"", `{"action":7}`, "seven"},
 		{"", `{"action":true}`, "true"},
+		{"", `{"action":21000000}`, "number"},
+		{"", `{"action":7,"x":1e999}`, "seven"}, // no number of Go's, and one of JSON
+		{"", `{"action":7}}`, "default"},
+		{"", `{"action":7} {}`, "default"},
 		{"$request.body.a.b", `{"a":{"b":"join"}}`, "join"},
 		{"$request.body.a.b", `{"a":"join"}`, "default"},
 		{"${request.body.a}", `{"a":"join"}`, "join"},
@@ -93,7 +97,8 @@ func TestRouting(t *testing.T) {
 				RouteResponse:  true,
 				Routes: map[string]gatewaytest.Handler{
 					"$default": answer("default"), "$disconnect": answer("disconnect"),
-					"join": answer("join"), "room/leave": answer("leave"), "7": answer("seven"), "true": answer("true"),
+					"join": answer("join"), "room/leave": answer("leave"), "7": answer("seven"),
+					"21000000": answer("number"), "true": answer("true"),
 				},
 			}
 			bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {

@@ -1,6 +1,7 @@
 package gatewaytest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -77,11 +78,13 @@ func parseSelector(expr string) ([]selectorPart, error) {
 
 // selectKey evaluates the route selection expression. It reports whether all of its values are there.
 func (r *routes) selectKey(data []byte) (string, bool) {
-	if len(r.selector) == 0 {
+	if len(r.selector) == 0 || !json.Valid(data) { // a Decoder does not see what follows the value
 		return "", false
 	}
 	var body any
-	if json.Unmarshal(data, &body) != nil {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber() // numbers as they are written: 21000000, not 2.1e+07
+	if d.Decode(&body) != nil {
 		return "", false
 	}
 	var key strings.Builder
@@ -98,7 +101,7 @@ func (r *routes) selectKey(data []byte) (string, bool) {
 		switch value := value.(type) {
 		case string:
 			key.WriteString(value)
-		case bool, float64:
+		case bool, json.Number:
 			fmt.Fprint(&key, value)
 		default:
 			return "", false
