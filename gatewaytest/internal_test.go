@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"regexp"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -45,14 +47,54 @@ func FuzzSelectKey(f *testing.F) {
 	f.Add("$request.body.a.b", []byte(`{"a":{"b":"c"}}`))
 	f.Add("${request.body.a}/${request.body.b}", []byte(`{"a":1,"b":true}`))
 	f.Add("$request.body.", []byte(`{"":""}`))
+	f.Add("x${request.body.a.b}y", []byte(`{"a":{"b":21000000,"b":1e999}}`))
+	f.Add("$request.body.a", []byte(`{"a":"\u20ac\ud800"} {}`))
+	f.Add("$request.body.a", []byte(`[{"a":null}]`))
 	f.Fuzz(func(t *testing.T, expr string, data []byte) {
 		selector, err := parseSelector(expr)
 		if err != nil {
 			return
 		}
 		r := routes{selector: selector}
-		if _, ok := r.selectKey(data); ok && !json.Valid(data) {
-			t.Error("a key from what is not JSON")
+		key, ok := r.selectKey(data)
+		if want, wantOK := keyByText(expr, data); key != want || ok != wantOK {
+			t.Errorf("%q, %t, want %q, %t", key, ok, want, wantOK)
 		}
 	})
+}
+
+// keyByText does what selectKey does in another way: it puts the values in where the expression has their paths, and
+// takes them from the JSON as it is written.
+func keyByText(expr string, data []byte) (string, bool) {
+	ok := expr != "" && json.Valid(data)
+	value := func(path string) string {
+		raw := data
+		for name := range strings.SplitSeq(path, ".") {
+			var object map[string]json.RawMessage
+			json.Unmarshal(raw, &object)
+			raw = object[name]
+		}
+		switch text := strings.TrimSpace(string(raw)); {
+		case strings.HasPrefix(text, `"`):
+			var s string
+			json.Unmarshal(raw, &s)
+			return s
+		case text == "" || strings.Contains("[{n", text[:1]):
+			ok = false
+			return ""
+		default:
+			return text
+		}
+	}
+	key := ""
+	if path, alone := strings.CutPrefix(expr, "$request.body."); alone {
+		key = value(path)
+	} else {
+		variable := regexp.MustCompile(`\$\{request\.body\.([^}]+)\}`)
+		key = variable.ReplaceAllStringFunc(expr, func(v string) string { return value(variable.FindStringSubmatch(v)[1]) })
+	}
+	if !ok {
+		return "", false
+	}
+	return key, true
 }
