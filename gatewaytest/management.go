@@ -31,12 +31,12 @@ var (
 // the id is malformed, 410 if there is no such connection or $connect has not returned yet, 413 if the message is
 // larger than Config.Message, 429 if the client's buffer is full (Config.Buffer).
 func (s *Server) Post(connectionID string, data []byte) error {
+	if len(data) > s.cfg.Message {
+		return errTooLarge
+	}
 	c, err := s.target(connectionID)
 	if err != nil {
 		return err
-	}
-	if len(data) > s.cfg.Message {
-		return errTooLarge
 	}
 	switch c.push(data, false) {
 	case errGone:
@@ -68,6 +68,10 @@ func (s *Server) manage(w http.ResponseWriter, r *http.Request, id string) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(s.cfg.Message)+1))
 	if err != nil {
 		return // the backend has gone
+	}
+	if len(body) > s.cfg.Message { // before AuthorizeManagement, for which the rest of the body is missing
+		s.deny(w, r, errTooLarge)
+		return
 	}
 	if f := s.cfg.AuthorizeManagement; f != nil {
 		r.Body = io.NopCloser(bytes.NewReader(body)) // signatures cover it

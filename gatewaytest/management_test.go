@@ -114,3 +114,22 @@ func TestAuthorizeManagement(t *testing.T) {
 		}
 	})
 }
+
+// An authorizer sees the whole body or is not asked: half of one bears no signature.
+func TestAuthorizeManagementOfTooMuch(t *testing.T) {
+	cfg := &gatewaytest.Config{AuthorizeManagement: func(r *http.Request) int {
+		if body, _ := io.ReadAll(r.Body); int64(len(body)) != r.ContentLength {
+			return 403
+		}
+		return 200
+	}}
+	bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
+		c := dial(t, s)
+		for n, want := range map[int]int{128 << 10: 200, 128<<10 + 1: 413, 128<<10 + 2: 413, 300 << 10: 413} {
+			resp, _ := call(t, s, "POST", "/@connections/"+c.id, strings.Repeat("x", n))
+			if resp.StatusCode != want {
+				t.Errorf("%d bytes: %s, want %d", n, resp.Status, want)
+			}
+		}
+	})
+}
