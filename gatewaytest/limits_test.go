@@ -257,6 +257,18 @@ func TestViolations(t *testing.T) {
 			}
 		})
 	})
+	t.Run("close frame", func(t *testing.T) {
+		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
+			c := dial(t, s)
+			began := time.Now()
+			c.send(ws.NewCloseFrame([]byte{3, 237}))
+			c.wantClose(1002, "")
+			c.wantError(io.EOF) // there is no other close frame to wait for
+			if d := time.Since(began); d != 0 {
+				t.Errorf("hung up after %v", d)
+			}
+		})
+	})
 	t.Run("rune across frames is none", func(t *testing.T) {
 		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
 			c := dial(t, s)

@@ -58,6 +58,9 @@ func (c *Conn) read() {
 			if err != nil {
 				return
 			}
+			if c.closedByBoth() { // whatever is in it, no other will come
+				return
+			}
 			c.clientClosed(payload)
 		default:
 			if msg, err = c.payload(h, msg); err != nil {
@@ -149,7 +152,6 @@ func (c *Conn) clientClosed(payload []byte) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closeSeen = true
 	if c.leave(code, reason) {
 		c.enqueue(outgoing{data: closeFrame(code, answer), closing: true}, 0)
 	}
