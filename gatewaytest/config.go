@@ -48,7 +48,8 @@ type Config struct {
 	// Stage is the path of the API. Default: "prod".
 	Stage string
 
-	// Addr is where NewServer and NewTLSServer listen. Default: "127.0.0.1:0", any free port.
+	// Addr is where NewServer and NewTLSServer listen. Default: "127.0.0.1:0", any free port. Where it means all
+	// interfaces, as ":8080" does, the URLs of the Server have 127.0.0.1.
 	Addr string
 
 	// URL is the greatest length of the URL that a client dials, query and all. Default: the documented 4096

@@ -97,6 +97,9 @@ func listen(addr string) net.Listener {
 // start serves on l; secure is "s" or nothing.
 func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server {
 	host := l.Addr().String()
+	if a := l.Addr().(*net.TCPAddr); a.IP.IsUnspecified() { // that is no address to dial, loopback is one of those meant
+		host = fmt.Sprintf("127.0.0.1:%d", a.Port)
+	}
 	if _, ok := l.(*memListener); ok {
 		host = "127.0.0.1" // loopback, so that clients that insist on TLS elsewhere do without
 	}

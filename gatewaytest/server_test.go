@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -244,6 +245,31 @@ func TestNetworks(t *testing.T) {
 				t.Error("handshake after Close")
 			}
 		})
+	}
+}
+
+// The address of all interfaces is none to dial, and no loopback address for a client that insists on one.
+func TestUnspecifiedAddr(t *testing.T) {
+	for name, start := range map[string]func(*gatewaytest.Config) *gatewaytest.Server{
+		"TCP": gatewaytest.NewServer, "TLS": gatewaytest.NewTLSServer,
+	} {
+		for _, addr := range []string{":0", "0.0.0.0:0"} {
+			t.Run(name+addr, func(t *testing.T) {
+				s := start(&gatewaytest.Config{Addr: addr})
+				defer s.Close()
+				for _, raw := range []string{s.URL, s.ManagementURL} {
+					if u, err := url.Parse(raw); err != nil || u.Hostname() != "127.0.0.1" || u.Port() == "" {
+						t.Errorf("%s, %v", raw, err)
+					}
+				}
+				if got := handshake(t, s, s.URL, nil).StatusCode; got != 101 {
+					t.Errorf("handshake: %d", got)
+				}
+				if resp, _ := call(t, s, "GET", "/@connections/JC1dgf9yoAMCK-g=", ""); resp.StatusCode != http.StatusGone {
+					t.Errorf("@connections: %s", resp.Status)
+				}
+			})
+		}
 	}
 }
 
