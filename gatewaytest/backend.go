@@ -30,9 +30,9 @@ var ErrInvalidBody = errors.New("gatewaytest: invalid request body")
 
 // A Response is what a Handler returns.
 type Response struct {
-	StatusCode int               `json:"statusCode"`
+	StatusCode int               `json:"statusCode"`        // on CONNECT: 0 and 2xx let the client in
 	Headers    map[string]string `json:"headers,omitempty"` // on CONNECT: Sec-WebSocket-Protocol, put into the 101
-	Body       string            `json:"body,omitempty"`
+	Body       string            `json:"body,omitempty"`    // on MESSAGE: sent to the client, with Config.RouteResponse
 }
 
 // header returns a header whatever its spelling.

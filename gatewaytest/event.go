@@ -21,13 +21,13 @@ const (
 // An Event is what a backend gets: the proxy event of a Lambda integration. Its JSON has the fields that the real one
 // has for the same event type, and no others.
 type Event struct {
-	Headers                         map[string]string   `json:"headers,omitempty"`
-	MultiValueHeaders               map[string][]string `json:"multiValueHeaders,omitempty"`
-	QueryStringParameters           map[string]string   `json:"queryStringParameters,omitempty"`
-	MultiValueQueryStringParameters map[string][]string `json:"multiValueQueryStringParameters,omitempty"`
-	RequestContext                  RequestContext      `json:"requestContext"`
-	Body                            string              `json:"body,omitempty"`
-	IsBase64Encoded                 bool                `json:"isBase64Encoded"`
+	Headers                         map[string]string   `json:"headers,omitempty"`                         // CONNECT and DISCONNECT only; of several values the last
+	MultiValueHeaders               map[string][]string `json:"multiValueHeaders,omitempty"`               // likewise, with all values
+	QueryStringParameters           map[string]string   `json:"queryStringParameters,omitempty"`           // CONNECT only; of several values the last
+	MultiValueQueryStringParameters map[string][]string `json:"multiValueQueryStringParameters,omitempty"` // likewise, with all values
+	RequestContext                  RequestContext      `json:"requestContext"`                            // where it comes from
+	Body                            string              `json:"body,omitempty"`                            // MESSAGE only: the message
+	IsBase64Encoded                 bool                `json:"isBase64Encoded"`                           // always false: messages are text
 }
 
 // MarshalJSON keeps the body of an empty message, and leaves it out elsewhere.
@@ -44,23 +44,23 @@ func (e Event) MarshalJSON() ([]byte, error) {
 
 // RequestContext says where an Event comes from. Times are those of the Server.
 type RequestContext struct {
-	RouteKey             string         `json:"routeKey"`
-	Authorizer           map[string]any `json:"authorizer,omitempty"` // see Config.AuthorizerContext
-	MessageID            string         `json:"messageId,omitempty"`  // MESSAGE only
-	EventType            string         `json:"eventType"`
-	ExtendedRequestID    string         `json:"extendedRequestId"`
+	RouteKey             string         `json:"routeKey"`                       // "$connect", "$disconnect", "$default", or one of Config.Routes
+	Authorizer           map[string]any `json:"authorizer,omitempty"`           // see Config.AuthorizerContext
+	MessageID            string         `json:"messageId,omitempty"`            // MESSAGE only
+	EventType            string         `json:"eventType"`                      // EventConnect, EventMessage, EventDisconnect
+	ExtendedRequestID    string         `json:"extendedRequestId"`              // the same as RequestID
 	RequestTime          string         `json:"requestTime"`                    // 29/Nov/2023:08:04:01 +0000
 	MessageDirection     string         `json:"messageDirection"`               // always IN
 	DisconnectStatusCode int            `json:"disconnectStatusCode,omitempty"` // DISCONNECT only
 	DisconnectReason     string         `json:"disconnectReason,omitempty"`     // DISCONNECT only
-	Stage                string         `json:"stage"`
-	ConnectedAt          int64          `json:"connectedAt"`      // in milliseconds
-	RequestTimeEpoch     int64          `json:"requestTimeEpoch"` // in milliseconds
-	Identity             Identity       `json:"identity"`
-	RequestID            string         `json:"requestId"`
-	DomainName           string         `json:"domainName"` // the host and port that the client asked for
-	ConnectionID         string         `json:"connectionId"`
-	APIID                string         `json:"apiId"`
+	Stage                string         `json:"stage"`                          // Config.Stage
+	ConnectedAt          int64          `json:"connectedAt"`                    // in milliseconds
+	RequestTimeEpoch     int64          `json:"requestTimeEpoch"`               // in milliseconds
+	Identity             Identity       `json:"identity"`                       // of the client
+	RequestID            string         `json:"requestId"`                      // another one for each event
+	DomainName           string         `json:"domainName"`                     // the host and port that the client asked for
+	ConnectionID         string         `json:"connectionId"`                   // see Conn.ID
+	APIID                string         `json:"apiId"`                          // the same for every Server
 }
 
 // MarshalJSON keeps an empty reason in a DISCONNECT event, and leaves it out elsewhere.
@@ -77,8 +77,8 @@ func (c RequestContext) MarshalJSON() ([]byte, error) {
 
 // Identity is who made a connection.
 type Identity struct {
-	SourceIP  string `json:"sourceIp"`
-	UserAgent string `json:"userAgent,omitempty"`
+	SourceIP  string `json:"sourceIp"`            // the client's address, without a port
+	UserAgent string `json:"userAgent,omitempty"` // as the handshake had it
 }
 
 // An origin is what the events of a connection have in common.

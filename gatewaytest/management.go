@@ -11,7 +11,7 @@ import (
 
 // An APIError is an answer of @connections that is not a success.
 type APIError struct {
-	StatusCode int
+	StatusCode int    // of the HTTP answer
 	Type       string // as in the header X-Amzn-ErrorType: "GoneException" ...
 }
 
