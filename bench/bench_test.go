@@ -123,7 +123,7 @@ func made() *report {
 			r.add("TCP, receive 128 B", lib.name, allocs, 2)
 		}
 	}
-	for _, scenario := range []string{"2000 idle clients", "10000 idle clients"} {
+	for _, scenario := range []string{"TLS, 2000 idle clients", "TCP, 10000 idle clients"} {
 		for _, lib := range idleLibraries() {
 			r.add(scenario, lib.name, memory, 10e3)
 			r.add(scenario, lib.name, keepaliveCPU, 18)

@@ -9,35 +9,46 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// paths are the round trips over which cuts and rotations are measured: that of
-// the loopback interface, and one at which round trips can be counted.
-var paths = []time.Duration{0, 20 * time.Millisecond}
-
 const elapsed = "µs"
 
 // cut is the message for which the server resets the connection.
 var cut = []byte("cut")
 
-func farURL(srv *server, rtt time.Duration) string {
-	return fmt.Sprintf("%s/far/%v", srv.url("TCP"), rtt)
+// A path is a transport over so long a round trip.
+type path struct {
+	transport string
+	rtt       time.Duration
 }
 
-func overPath(what string, rtt time.Duration) string {
-	if rtt == 0 {
-		return what + ", loopback"
+// paths are those over which cuts and rotations are measured: the loopback
+// interface, and one on which round trips can be counted.
+var paths = []path{{"TCP", 0}, {"TLS", 0}, farTCP, {"TLS", farTCP.rtt}}
+
+var farTCP = path{"TCP", 20 * time.Millisecond}
+
+func (p path) url(srv *server) string {
+	return fmt.Sprintf("%s/far/%v", srv.url(p.transport), p.rtt)
+}
+
+// scenario names what is measured over p.
+func (p path) scenario(what string) string {
+	if p.rtt == 0 {
+		return fmt.Sprintf("%s, %s, loopback", p.transport, what)
 	}
-	return fmt.Sprintf("%s, round trip of %v", what, rtt)
+	return fmt.Sprintf("%s, %s, round trip of %v", p.transport, what, p.rtt)
 }
 
-func comebackOver(rtt time.Duration) string { return overPath("back after a cut", rtt) }
+func (p path) comeback() string { return p.scenario("back after a cut") }
+func (p path) stall() string    { return p.scenario("longest Write in a rotation") }
+func (p path) ping() string     { return p.scenario("PING to PONG") }
 
 // measureComebacks measures the time from a cut to the next message delivered:
 // the server greets on each connection. apigws comes back by itself, without
 // the jitter that it would wait for by default. For the others a loop dials
 // again as soon as the reader has failed.
 func measureComebacks(ctx context.Context, cfg config, srv *server, r *report) error {
-	for _, rtt := range paths {
-		scenario := comebackOver(rtt)
+	for _, path := range paths {
+		scenario := path.comeback()
 		if !cfg.wants(scenario) {
 			continue
 		}
@@ -46,7 +57,7 @@ func measureComebacks(ctx context.Context, cfg config, srv *server, r *report) e
 			if lib.name == ours {
 				comeback = comebackOfOurs
 			}
-			d, err := comeback(ctx, lib, farURL(srv, rtt))
+			d, err := comeback(ctx, lib, path.url(srv))
 			if err != nil {
 				return err
 			}

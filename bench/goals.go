@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 )
 
 // A goal is a bound on a figure of this library that was set before anything
@@ -30,13 +29,11 @@ func figure(library, metric string) func(*report, string) float64 {
 
 // roundTrips returns a time in round trips as they were measured on the path,
 // which the timers of the server make a little longer than they should be.
-func roundTrips(rtt time.Duration) func(*report, string) float64 {
+func roundTrips(p path) func(*report, string) float64 {
 	return func(r *report, scenario string) float64 {
-		return r.median(scenario, ours, elapsed) / r.median(pingOver(rtt), ours, elapsed)
+		return r.median(scenario, ours, elapsed) / r.median(p.ping(), ours, elapsed)
 	}
 }
-
-var farPath = paths[1]
 
 var goals = []goal{
 	{"receiving 128 B: at least 3 times coder", "TCP, receive 128 B", ratioTo(coder, rate), true, 3},
@@ -47,11 +44,11 @@ var goals = []goal{
 	{"64 writers: at least 3 times gorilla", "TCP, send 128 B, 64 writers", ratioTo(gorilla, rate), true, 3},
 	{"64 writers over TLS: at least 3 times gorilla", "TLS, send 128 B, 64 writers", ratioTo(gorilla, rate), true, 3},
 	{"echo: no slower than coder", "TCP, echo 120 B, ask and wait", ratioTo(coder, rate), true, 1},
-	{"idle: two goroutines of its own at most", "10000 idle clients", figure(unread.name, goroutines), false, 2},
-	{"idle: no more memory than gorilla", "10000 idle clients", ratioTo(gorilla, memory), false, 1},
-	{"keepalive of 10,000: below 1 % of a core, 36 s of CPU an hour", "10000 idle clients", figure(ours, keepaliveCPU), false, 36},
-	{"back after a cut: in one round trip, within 5 %", comebackOver(farPath), roundTrips(farPath), false, 1.05},
-	{"a rotation holds a Write for one round trip at most, within 5 %", stallOver(farPath), roundTrips(farPath), false, 1.05},
+	{"idle: two goroutines of its own at most", "TCP, 10000 idle clients", figure(unread.name, goroutines), false, 2},
+	{"idle: no more memory than gorilla", "TCP, 10000 idle clients", ratioTo(gorilla, memory), false, 1},
+	{"keepalive of 10,000: below 1 % of a core, 36 s of CPU an hour", "TCP, 10000 idle clients", figure(ours, keepaliveCPU), false, 36},
+	{"back after a cut: in one round trip, within 5 %", farTCP.comeback(), roundTrips(farTCP), false, 1.05},
+	{"a rotation holds a Write for one round trip at most, within 5 %", farTCP.stall(), roundTrips(farTCP), false, 1.05},
 }
 
 // goalTable compares at the two digits that it prints.

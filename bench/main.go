@@ -52,10 +52,10 @@ func main() {
 	}
 
 	cfg := config{rounds: 10, duration: 250 * time.Millisecond, comebacks: 15, only: *only,
-		idle: []idleRun{{clients: 2000, haste: 1}, {clients: 10000, haste: 1}}}
+		idle: []idleRun{{"TCP", 2000, 1}, {"TLS", 2000, 1}, {"TCP", 10000, 1}}}
 	if *quick {
 		cfg = config{rounds: 2, duration: 100 * time.Millisecond, comebacks: 5, only: *only,
-			idle: []idleRun{{clients: 500, haste: 40}}}
+			idle: []idleRun{{"TCP", 500, 40}, {"TLS", 500, 40}}}
 	}
 	if *lib != "" {
 		libraries = slices.DeleteFunc(libraries, func(l library) bool { return l.name != *lib })

@@ -9,9 +9,6 @@ import (
 	"github.com/apigws/apigws"
 )
 
-func stallOver(rtt time.Duration) string { return overPath("longest Write in a rotation", rtt) }
-func pingOver(rtt time.Duration) string  { return overPath("PING to PONG", rtt) }
-
 // measureRotations measures how long a Write takes at most while apigws renews
 // its connection, and beside it the round trip of a PING. The others have
 // nothing to compare with: renewing a connection by hand is a comeback.
@@ -19,12 +16,12 @@ func measureRotations(ctx context.Context, cfg config, srv *server, r *report) e
 	if len(libraries) == 0 || libraries[0].name != ours {
 		return nil
 	}
-	for _, rtt := range paths {
-		stalls, pings := stallOver(rtt), pingOver(rtt)
+	for _, path := range paths {
+		stalls, pings := path.stall(), path.ping()
 		if !cfg.wants(stalls) {
 			continue
 		}
-		c, err := apigws.Dial(ctx, farURL(srv, rtt), &apigws.Options{
+		c, err := apigws.Dial(ctx, path.url(srv), &apigws.Options{
 			HTTPClient: sharedHTTP,
 			Reconnect:  apigws.Reconnect{Drain: time.Millisecond},
 		})
