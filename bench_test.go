@@ -25,15 +25,15 @@ func rawServer(tb testing.TB, serve func(net.Conn)) (url string) {
 	tb.Helper()
 	var served sync.WaitGroup
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served.Add(1) // before the client knows that it is connected, and may end the test
+		defer served.Done()
 		conn, _, _, err := ws.UpgradeHTTP(r, w)
 		if err != nil {
 			tb.Error(err)
 			return
 		}
-		served.Go(func() {
-			defer conn.Close()
-			serve(conn)
-		})
+		defer conn.Close()
+		serve(conn)
 	}))
 	tb.Cleanup(func() {
 		srv.Close()

@@ -348,10 +348,11 @@ func (c *Client) reason() error {
 // all of it but the hooks: one that runs is waited for. What has been received
 // can still be read.
 //
-// The error wraps ErrUnconfirmed when messages were not confirmed, and, as a
-// last Flush, tells also of those that earlier breaks left unconfirmed; an
-// application that knows better, because it was answered, may ignore it. With
-// Options.Resend, Unconfirmed returns them. Called again, Close returns the same.
+// The error wraps ErrUnconfirmed when messages were not confirmed, as none is
+// by a gateway that answers no PING, and, as a last Flush, tells also of those
+// that earlier breaks left unconfirmed; an application that knows better,
+// because it was answered, may ignore it. With Options.Resend, Unconfirmed
+// returns them. Called again, Close returns the same.
 //
 // Called from inside a hook, of this client or of another, it does not wait,
 // for it could wait for that very hook: it only begins to close, and returns

@@ -447,6 +447,24 @@ func TestCloseBesideWrites(t *testing.T) {
 	})
 }
 
+// A close by the gateway that crosses ours is no answer to it, and no proof that
+// anything has arrived.
+func TestCloseCrossesAClose(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		conn := line(t, gw)
+		conn.FreezeIn(true)
+		write(t, c, "never arrives")
+		time.AfterFunc(time.Second, func() { conn.Close(1000, "") })
+		if err := c.Close(); !errors.Is(err, apigws.ErrUnconfirmed) {
+			t.Errorf("Close: %v, want ErrUnconfirmed", err)
+		}
+		if got := received(conn); len(got) != 0 {
+			t.Errorf("the gateway has %q", got)
+		}
+	})
+}
+
 // Close that meets a handover has CloseTimeout for both connections together.
 func TestCloseInTheMiddleOfAHandover(t *testing.T) {
 	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {

@@ -198,7 +198,9 @@ func (conn *Conn) answersPing(ctx context.Context) error {
 
 // shut performs the close handshake with status 1000 and returns when the
 // connection is dead, at the latest after timeout. It reports whether the peer
-// has answered.
+// has answered. That proves nothing of the messages before it: a close by the
+// gateway that has crossed ours looks the same. The PONG of the PING that goes
+// before our CLOSE does.
 func (conn *Conn) shut(timeout time.Duration) (answered bool) {
 	if conn.isDead() {
 		return false // a CLOSE that came before ours answers nothing
@@ -221,14 +223,5 @@ func (conn *Conn) shut(timeout time.Duration) (answered bool) {
 		}
 	}
 	var closed *CloseError
-	answered = errors.As(conn.cause, &closed) && closed.Code == 1000
-	// A 1000 may also be a kick by the backend that has crossed our CLOSE. A
-	// gateway that answers PINGs has answered the one that went before the
-	// CLOSE, if it got that far; of one that answers none, an answer to the
-	// CLOSE is all the proof there is. A DELETE is told by its reason,
-	// "Connection Closed Normally".
-	if answered && closed.Reason == "" && conn.client.counters.pongs.Load() == 0 {
-		conn.wire.proveAll()
-	}
-	return answered
+	return errors.As(conn.cause, &closed) && closed.Code == 1000
 }

@@ -158,7 +158,8 @@ type Reconnect struct {
 	//
 	// Writes wait meanwhile for the PONG that proves that the gateway has all
 	// earlier ones: one round trip. On a gateway that answers no PING they wait
-	// for Keepalive.Timeout and a close handshake, which proves the same.
+	// for Keepalive.Timeout and a close handshake, and what the old connection
+	// has carried stays unconfirmed.
 	RotateAfter time.Duration
 
 	// Drain is how long the old connection is still read after a renewal.

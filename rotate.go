@@ -158,8 +158,8 @@ func (c *Client) handover(old, next *Conn) bool {
 		c.bury(next)
 		return false
 	default:
-		// The barrier of a gateway that answers no PING: the answer to a CLOSE
-		// proves as much as a PONG does.
+		// A gateway that answers no PING: when old is closed, nothing written on
+		// it can be overtaken any more, but nothing is proven.
 		if !old.shut(c.opts.CloseTimeout) {
 			c.countLoss(old.cause)
 		}

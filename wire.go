@@ -225,13 +225,6 @@ func (w *wire) pong(payload []byte) (rtt time.Duration, more, ok bool) {
 	return time.Since(last.sent), len(w.barriers) == 0 && w.appended > w.proven, true
 }
 
-// proveAll does what a PONG for everything would do.
-func (w *wire) proveAll() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.proveUpTo(w.appended)
-}
-
 // proveUpTo notes that the first n tracked messages have arrived; w.mu is
 // held.
 func (w *wire) proveUpTo(n int64) {
