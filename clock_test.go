@@ -199,8 +199,7 @@ func TestClockThatIsSetBackAndForth(t *testing.T) {
 // less than each Interval, and it notices a dead path as soon as any other.
 func TestManyClientsLookLessOften(t *testing.T) {
 	looks := func(others int64) int64 {
-		clients.Add(others)
-		defer clients.Add(-others)
+		defer together(others)()
 		var n int64
 		onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
 			synctest.Wait()
@@ -230,5 +229,66 @@ func TestManyClientsLookLessOften(t *testing.T) {
 	// a process of many looks at every eleventh.
 	if alone, many := looks(0), looks(10*manyClients); alone < 360 || many > 3*66 {
 		t.Errorf("alone the clocks are looked at %d times an hour, with many %d times", alone, many)
+	}
+}
+
+// together lets the process have so many more clients until the function that
+// it returns is called.
+func together(others int64) (apart func()) {
+	clients.Add(others)
+	return func() { clients.Add(-others) }
+}
+
+// The PINGs and messages of many clients, opened within the same second, leave
+// at the same instant: never later than they are due, and at most a fiftieth of
+// Interval earlier. Those of few leave when they are due.
+func TestManyClientsPingTogether(t *testing.T) {
+	for _, test := range []struct {
+		others   int64
+		interval time.Duration
+		first    time.Duration // when the first of ten PINGs comes, and the last
+		last     time.Duration
+	}{
+		{0, 55 * time.Second, 55*time.Second + 9*time.Millisecond, 55*time.Second + 90*time.Millisecond},
+		{manyClients, 55 * time.Second, 55 * time.Second, 55 * time.Second},
+		{manyClients, 2 * time.Second, 2 * time.Second, 2*time.Second + 90*time.Millisecond},
+		{manyClients, 6 * time.Second, 6 * time.Second, 6 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			defer together(test.others)()
+			gw := gatewaytest.NewInMemory(&gatewaytest.Config{
+				Backend: func(context.Context, *gatewaytest.Event) (*gatewaytest.Response, error) { return nil, nil },
+			})
+			defer gw.Close()
+			start := time.Now()
+			for range 10 {
+				time.Sleep(9 * time.Millisecond)
+				c, err := Dial(t.Context(), gw.URL, &Options{
+					HTTPClient: gw.Client(),
+					Keepalive:  Keepalive{Interval: test.interval, Timeout: time.Second, Message: []byte("keep")},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+			}
+			synctest.Wait()
+			at := func(instant time.Duration, n int) {
+				t.Helper()
+				time.Sleep(time.Until(start.Add(instant)))
+				synctest.Wait()
+				if s := gw.Stats(); s.Pings != n || s.Messages != 10+n {
+					t.Errorf("with %d others, %d PINGs and %d messages came until %v, want %d of each", test.others, s.Pings, s.Messages-10, instant, n)
+				}
+			}
+			at(test.first-1, 0)
+			if test.first == test.last {
+				at(test.first+1, 10)
+				return
+			}
+			at(test.first+1, 1)
+			at(test.last-1, 9)
+			at(test.last+1, 10)
+		})
 	}
 }

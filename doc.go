@@ -29,8 +29,8 @@
 // After the sleep of a suspended machine, in which timers stand still, a
 // connection past its age is renewed within one Keepalive.Timeout of waking,
 // and a dead one is noticed within two: one until the clocks are compared, one
-// for the PONG. A process of thousands of clients, which is no laptop, compares
-// them less often: a Timeout later for each thousand, at the latest after
+// for the PONG. In a process of many clients, which runs on no laptop, they
+// compare less often: a Timeout later for each thousand, at the latest after
 // Keepalive.Interval. A wall clock that is set looks like a sleep at worst; it
 // costs no connection.
 //

@@ -215,46 +215,6 @@ func TestPingAfterInterval(t *testing.T) {
 	})
 }
 
-// PINGs of clients that were opened, or last heard something, within the same
-// second leave at the same instant: never later than they are due, and at most
-// a second earlier. One wake-up of the process serves them all.
-func TestPingsShareInstants(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
-		for range 10 {
-			dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Message: []byte("keep")}})
-			sleep(99 * time.Millisecond)
-		}
-		pingsAt := func(elapsed, at time.Duration, messages int) {
-			t.Helper()
-			before := gw.Stats()
-			sleep(at - elapsed - moment)
-			if got := gw.Stats(); got.Pings != before.Pings || got.Messages != before.Messages {
-				t.Errorf("%d PINGs and %d messages came before %v", got.Pings-before.Pings, got.Messages-before.Messages, at)
-			}
-			sleep(2 * moment)
-			if got := gw.Stats(); got.Pings != before.Pings+10 || got.Messages != before.Messages+messages {
-				t.Errorf("%d PINGs and %d messages came at %v, want 10 and %d", got.Pings-before.Pings, got.Messages-before.Messages, at, messages)
-			}
-		}
-		pingsAt(990*time.Millisecond, 55*time.Second, 10)
-		sleep(5*time.Second - moment) // 1:00
-		for _, conn := range gw.Conns() {
-			sleep(99 * time.Millisecond)
-			conn.Send([]byte("news"))
-		}
-		pingsAt(60*time.Second+990*time.Millisecond, 115*time.Second, 10)
-	})
-}
-
-// With a short Interval they leave at most a fiftieth of it earlier.
-func TestPingsOfAShortInterval(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		sleep(123_456_789 * time.Nanosecond)
-		dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Interval: 2 * time.Second, Timeout: time.Second}})
-		pingAt(t, gw, 123_456_789*time.Nanosecond, 2120*time.Millisecond)
-	})
-}
-
 func TestIntervalOption(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Interval: 7 * time.Second}})

@@ -109,9 +109,10 @@ type Options struct {
 type Keepalive struct {
 	// Interval is the silence after which a PING is sent. Default 55s: two
 	// fit in the strictest idle limit, with time to miss one. It must be
-	// below Limits.Idle. The PING leaves at most a fiftieth of Interval
-	// earlier, on a full second (of short Intervals: a tenth, a hundredth, ...
-	// of one): so thousands of clients in a process wake it once a second.
+	// below Limits.Idle. Where a process has a thousand clients or more, a PING
+	// leaves up to a fiftieth of Interval earlier, on a full second (of short
+	// Intervals: a tenth, a hundredth, ... of one), so that they wake it once a
+	// second, and not each on its own.
 	Interval time.Duration
 
 	// Timeout is how long the PONG, or any other frame, may take. A
