@@ -1,6 +1,7 @@
 package apigws
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"runtime"
@@ -96,4 +97,24 @@ func TestACrowdInAHurry(t *testing.T) {
 	}
 	ended.Store(true)
 	working.Wait()
+}
+
+// What a message costs before the socket has it: of a lone writer, on a stream
+// that takes all at once.
+func BenchmarkMessage(b *testing.B) {
+	opts, err := (*Options)(nil).withDefaults()
+	if err != nil {
+		b.Fatal(err)
+	}
+	stream := &stuckStream{release: make(chan struct{}), closed: make(chan struct{})}
+	close(stream.release)
+	w := (&Client{opts: opts}).newWire(stream, func() {})
+	defer w.Close()
+	p := bytes.Repeat([]byte("x"), 128)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := w.message(context.Background(), p, fresh); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
