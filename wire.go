@@ -51,7 +51,7 @@ type wire struct {
 
 	// Who has the turn uses these.
 	abort   *time.Timer // ends a write that takes too long
-	crowded bool        // several writers shared the last batch
+	crowded int         // above 0: several writers shared one of the last two batches
 	hurry   time.Time   // until then, gather does nothing
 
 	mu       sync.Mutex // guards what follows; never held while reading or writing
@@ -419,12 +419,12 @@ func recycle(b *batch) {
 	batches.Put(b)
 }
 
-// gather lets those who shared the last batch, and have only just been woken,
+// gather lets those who shared a batch a moment ago, and have only just been woken,
 // join the next one. That costs a lone writer nothing. But where others want
 // the processors too, it can be long until the caller runs again: then it is
 // left out for a while, and batches are what comes during a write.
 func (w *wire) gather() {
-	if !w.crowded {
+	if w.crowded == 0 {
 		return
 	}
 	start := time.Now()
@@ -442,7 +442,11 @@ func (w *wire) write(b *batch) {
 	w.turn <- struct{}{}
 	w.gather()
 	w.mu.Lock()
-	w.crowded = b.done != nil
+	if b.done != nil {
+		w.crowded = 2 // the scheduler may let nobody in once
+	} else if w.crowded > 0 {
+		w.crowded--
+	}
 	w.pending = nil // from here on, b is the leader's
 	err := w.err
 	w.mu.Unlock()

@@ -75,7 +75,7 @@ func TestACrowdSharesWrites(t *testing.T) {
 // again and again.
 func TestACrowdInAHurry(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	w := &wire{crowded: true}
+	w := &wire{crowded: 1}
 	var (
 		ended   atomic.Bool
 		turns   atomic.Int64
