@@ -52,7 +52,7 @@ func TestSizes(t *testing.T) {
 // A message goes out in frames that are full but for the last.
 func TestFrames(t *testing.T) {
 	for _, size := range []int{0, 9, 10, 11, 19, 20, 21, 1000} {
-		cfg := &gatewaytest.Config{Frame: 10, Message: 1000}
+		cfg := &gatewaytest.Config{MaxFrame: 10, MaxMessage: 1000}
 		inBubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
 			c := dial(t, gw, &apigws.Options{Limits: apigws.Limits{Frame: 10, Message: 1000}})
 			conn := line(t, gw)

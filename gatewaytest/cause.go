@@ -42,7 +42,7 @@ func (cfg *Config) closing(cause Cause) (code int, reason string) {
 	case CauseDelete:
 		return int(ws.StatusNormalClosure), "Connection Closed Normally"
 	case CauseFrameSize:
-		return int(ws.StatusMessageTooBig), fmt.Sprintf("Max frame length of %d has been exceeded.", cfg.Frame)
+		return int(ws.StatusMessageTooBig), fmt.Sprintf("Max frame length of %d has been exceeded.", cfg.MaxFrame)
 	case CauseMessageSize:
 		return int(ws.StatusMessageTooBig), ""
 	case CauseBinary:

@@ -52,9 +52,9 @@ type Config struct {
 	// interfaces, as ":8080" does, the URLs of the Server have 127.0.0.1.
 	Addr string
 
-	// URL is the greatest length of the URL that a client dials, query and all. Default: the documented 4096
+	// MaxURL is the greatest length of the URL that a client dials, query and all. Default: the documented 4096
 	// characters. The answer to a longer one is 414, an inference.
-	URL int
+	MaxURL int
 
 	// ConnectRate is how many new connections a second are let in, with as many at once after a pause. More are
 	// answered with 429. The documented quota is 500. 0: no limit.
@@ -72,9 +72,10 @@ type Config struct {
 	// close frame 1001 "Going away", as measured. Negative: for ever.
 	Lifetime time.Duration
 
-	// Frame is the greatest payload of one frame from a client, Message that of one message, in bytes. The defaults
-	// are the documented 32 KiB and 128 KiB. More closes the connection with 1009.
-	Frame, Message int
+	// MaxFrame is the greatest payload of one frame from a client, MaxMessage that of one message,
+	// in bytes. The defaults are the documented 32 KiB and 128 KiB. More closes the connection
+	// with 1009.
+	MaxFrame, MaxMessage int
 
 	// IgnorePings makes PINGs not count as activity. By published measurements they do (a silent connection cut after
 	// ten minutes, one with a PING a minute alive after 23); AWS does not document it, and some claim the contrary.
@@ -121,9 +122,9 @@ func (c *Config) withDefaults() Config {
 	orDefault(&d.Addr, "127.0.0.1:0")
 	orDefault(&d.Idle, 2*time.Minute)
 	orDefault(&d.Lifetime, 2*time.Hour)
-	orDefault(&d.Frame, 32<<10)
-	orDefault(&d.Message, 128<<10)
-	orDefault(&d.URL, 4096)
+	orDefault(&d.MaxFrame, 32<<10)
+	orDefault(&d.MaxMessage, 128<<10)
+	orDefault(&d.MaxURL, 4096)
 	orDefault(&d.Buffer, 1<<20)
 	orDefault(&d.RouteSelection, "$request.body.action")
 	orDefault(&d.IntegrationTimeout, 29*time.Second)

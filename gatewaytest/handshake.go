@@ -77,7 +77,7 @@ func (s *Server) admit(r *http.Request) int {
 	}
 	scheme, _, _ := strings.Cut(s.URL, "//")
 	switch {
-	case len(scheme+"//"+r.Host+r.RequestURI) > s.cfg.URL:
+	case len(scheme+"//"+r.Host+r.RequestURI) > s.cfg.MaxURL:
 		return http.StatusRequestURITooLong
 	case !s.connects.take(time.Now()):
 		return http.StatusTooManyRequests

@@ -198,7 +198,7 @@ func TestSizes(t *testing.T) {
 		})
 	})
 	t.Run("configured", func(t *testing.T) {
-		bubble(t, &gatewaytest.Config{Frame: 10, Message: 15}, func(t *testing.T, s *gatewaytest.Server) {
+		bubble(t, &gatewaytest.Config{MaxFrame: 10, MaxMessage: 15}, func(t *testing.T, s *gatewaytest.Server) {
 			c := dial(t, s)
 			send(c, 10, 5)
 			c.wantText("xxxxxxxxxxxxxxx")
@@ -368,7 +368,7 @@ func TestURLLength(t *testing.T) {
 		}
 	})
 	t.Run("TLS", func(t *testing.T) {
-		s := gatewaytest.NewTLSServer(&gatewaytest.Config{URL: 100})
+		s := gatewaytest.NewTLSServer(&gatewaytest.Config{MaxURL: 100})
 		defer s.Close()
 		url := s.URL + "?q="
 		url += strings.Repeat("x", 100-len(url))

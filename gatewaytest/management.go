@@ -29,9 +29,9 @@ var (
 
 // Post sends a text message to a client, as POST @connections does, and fails as that does, with an *APIError: 400 if
 // the id is malformed, 410 if there is no such connection or $connect has not returned yet, 413 if the message is
-// larger than Config.Message, 429 if the client's buffer is full (Config.Buffer).
+// larger than Config.MaxMessage, 429 if the client's buffer is full (Config.Buffer).
 func (s *Server) Post(connectionID string, data []byte) error {
-	if len(data) > s.cfg.Message {
+	if len(data) > s.cfg.MaxMessage {
 		return errTooLarge
 	}
 	c, err := s.target(connectionID)
@@ -65,11 +65,11 @@ func (s *Server) target(id string) (*Conn, error) {
 func (s *Server) manage(w http.ResponseWriter, r *http.Request, id string) {
 	w.Header().Set("X-Amzn-RequestId", newID())
 	// One byte more than is allowed tells too much from enough.
-	body, err := io.ReadAll(io.LimitReader(r.Body, int64(s.cfg.Message)+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(s.cfg.MaxMessage)+1))
 	if err != nil {
 		return // the backend has gone
 	}
-	if len(body) > s.cfg.Message { // before AuthorizeManagement, for which the rest of the body is missing
+	if len(body) > s.cfg.MaxMessage { // before AuthorizeManagement, for which the rest of the body is missing
 		s.deny(w, r, errTooLarge)
 		return
 	}

@@ -91,9 +91,9 @@ func (c *Conn) objection(h ws.Header, malformed bool, have int, fragmented bool)
 		return CauseProtocol
 	case h.OpCode == ws.OpBinary:
 		return CauseBinary
-	case h.Length > int64(c.srv.cfg.Frame):
+	case h.Length > int64(c.srv.cfg.MaxFrame):
 		return CauseFrameSize
-	case !h.OpCode.IsControl() && int64(have)+h.Length > int64(c.srv.cfg.Message):
+	case !h.OpCode.IsControl() && int64(have)+h.Length > int64(c.srv.cfg.MaxMessage):
 		return CauseMessageSize
 	}
 	return ""
