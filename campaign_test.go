@@ -200,7 +200,7 @@ func settle(t *testing.T, gw *gatewaytest.Server, c *apigws.Client) {
 		time.Sleep(15 * time.Second) // a rotation by age, which drains the old one
 		synctest.Wait()
 	}
-	if state, conns := c.State(), len(gw.Conns()); state != apigws.Open || conns != 1 {
+	if state, conns := c.State(), len(gw.Conns()); state != apigws.StateOpen || conns != 1 {
 		t.Errorf("at the end the client is %v with %d connections", state, conns)
 	}
 }
@@ -535,7 +535,7 @@ func TestMonth(t *testing.T) {
 			conns   ledger
 			changes []change
 			read    []string
-			opts    = apigws.Options{OnState: func(s apigws.StateChange) { changes = append(changes, change{time.Now(), s}) }}
+			opts    = apigws.Options{OnState: func(_ *apigws.Client, s apigws.StateChange) { changes = append(changes, change{time.Now(), s}) }}
 		)
 		conns.keep(gw, &opts)
 		c := dial(t, gw, &opts)
@@ -610,19 +610,19 @@ func TestMonth(t *testing.T) {
 		}
 		for i, s := range changes {
 			switch {
-			case s.From == apigws.Open && s.To == apigws.Open:
+			case s.From == apigws.StateOpen && s.To == apigws.StateOpen:
 				if age := s.at.Sub(opened); age < 105*minute || age > 110*minute {
 					t.Errorf("a connection was renewed at the age of %v", age)
 				}
 				rotations++
 				gaps = append(gaps, 0)
 				opened = s.at
-			case s.From == apigws.Open:
+			case s.From == apigws.StateOpen:
 				segment(s.at)
-			case s.To == apigws.Open:
+			case s.To == apigws.StateOpen:
 				if i > 1 {
 					back := i
-					for changes[back].From != apigws.Open {
+					for changes[back].From != apigws.StateOpen {
 						back--
 					}
 					gaps = append(gaps, s.at.Sub(changes[back].at))

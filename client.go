@@ -19,22 +19,22 @@ import (
 type State int
 
 const (
-	Connecting State = iota // a handshake, or OnConnect, is under way
-	Open                    // messages flow
-	Backoff                 // waiting before the next attempt
-	Closed                  // ended, for good
+	StateConnecting State = iota // a handshake, or OnConnect, is under way
+	StateOpen                    // messages flow
+	StateBackoff                 // waiting before the next attempt
+	StateClosed                  // ended, for good
 )
 
 // String returns the name in lower case.
 func (s State) String() string {
 	switch s {
-	case Connecting:
+	case StateConnecting:
 		return "connecting"
-	case Open:
+	case StateOpen:
 		return "open"
-	case Backoff:
+	case StateBackoff:
 		return "backoff"
-	case Closed:
+	case StateClosed:
 		return "closed"
 	}
 	return fmt.Sprintf("State(%d)", int(s))
@@ -86,8 +86,12 @@ type Client struct {
 	lost       int64     // messages lost or refused that no Flush has told of
 	lostCause  error
 	err        error     // why the client has ended
-	closeErr   error     // what Close returns
-	endedAt    time.Time // when err was set
+	failure    error     // the same, without ErrClosed around it
+	since      time.Time // when state was entered
+	// lastFailure is why there is no connection; nil when there is one.
+	lastFailure error
+	closeErr    error     // what Close returns
+	endedAt     time.Time // when err was set
 
 	// Only the run loop uses these.
 	policy  backoff.BackOff
@@ -99,16 +103,11 @@ type Client struct {
 	ponged bool // some connection did
 }
 
-// Dial connects to a WebSocket API, such as
-// "wss://abc123.execute-api.eu-west-1.amazonaws.com/prod", and returns a
-// client that stays connected until Close. It returns when the first
-// connection is open and OnConnect has returned.
-//
-// Failures that are worth retrying (see Retryable) are retried until ctx ends;
-// a refusal ends Dial at once. ctx has no effect after Dial has returned. A
-// wrong url or option is an *OptionError; a failed handshake a
-// *HandshakeError.
-func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
+// New returns a client that connects to a WebSocket API, such as
+// "wss://abc123.execute-api.eu-west-1.amazonaws.com/prod", in the background,
+// and stays connected until Close. It returns at once; Ready waits for the first
+// connection. A wrong url or option is an *OptionError.
+func New(url string, opts *Options) (*Client, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
@@ -125,6 +124,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 		done:    make(chan struct{}),
 		rotate:  make(chan chan<- error),
 		changed: make(chan struct{}),
+		since:   time.Now(),
 		policy:  o.Reconnect.Backoff(),
 	}
 	if c.policy == nil {
@@ -137,16 +137,47 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	if o.Resend > 0 {
 		c.window = newWindow(o.Resend)
 	}
-	conn, err := c.connect(ctx, effort{policy: c.policy})
+	go c.run() // Close and failures stop it; done says that it has ended
+	return c, nil
+}
+
+// Dial is New followed by Ready: it returns when the first connection is open
+// and OnConnect has returned. If that fails, or ctx ends before, it closes the
+// client and returns why.
+//
+// Failures that are worth retrying (see Retryable) are retried until ctx ends;
+// a refusal ends Dial at once, with a *HandshakeError. ctx has no effect after
+// Dial has returned.
+func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
+	c, err := New(url, opts)
 	if err != nil {
-		c.end(err)
-		c.finish()
-		c.hooks.wait()
 		return nil, err
 	}
-	c.open(conn)
-	go c.run(conn) // Close and failures stop it; done says that it has ended
+	if err := c.Ready(ctx); err != nil {
+		c.end(err)
+		<-c.done
+		c.hooks.wait()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.failure != nil {
+			err = c.failure
+		}
+		return nil, err
+	}
 	return c, nil
+}
+
+// Ready waits until a connection is open, and returns nil then. When ctx ends
+// first, it returns the error of ctx together with the last failure, if there
+// was one; when the client ends, why.
+func (c *Client) Ready(ctx context.Context) error {
+	_, err := c.await(ctx, nil)
+	if err == nil || err != ctx.Err() {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return abandoned(ctx, c.lastFailure)
 }
 
 // Read returns the next message, in the order in which its connection brought
@@ -373,7 +404,7 @@ func (c *Client) Close() error {
 func (c *Client) end(err error) {
 	c.mu.Lock()
 	if c.err == nil {
-		c.err = err
+		c.err, c.failure = err, err
 		c.endedAt = time.Now()
 		if !errors.Is(err, ErrClosed) {
 			c.err = fmt.Errorf("%w: %w", ErrClosed, err)
@@ -400,27 +431,30 @@ func (c *Client) publish(conn *Conn) {
 func (c *Client) setState(to State, err error, retryIn time.Duration) {
 	c.mu.Lock()
 	change := StateChange{From: c.state, To: to, Generation: c.generation, Err: err, RetryIn: retryIn}
-	c.state = to
+	if c.state != to {
+		c.since = time.Now()
+	}
+	c.state, c.lastFailure = to, err
 	c.mu.Unlock()
-	if change.From == to && to != Open {
+	if change.From == to && to != StateOpen {
 		return
 	}
 	c.logState(change)
 	if c.opts.OnState != nil {
-		c.hooks.run(func() { c.opts.OnState(change) })
+		c.hooks.run(func() { c.opts.OnState(c, change) })
 	}
 }
 
 func (c *Client) logState(change StateChange) {
 	log := c.opts.Logger.With("state", change.To.String(), "generation", change.Generation)
 	switch {
-	case change.To == Open:
-		log.Info("connected", "rotated", change.From == Open)
-	case change.To == Backoff && change.From == Open:
+	case change.To == StateOpen:
+		log.Info("connected", "rotated", change.From == StateOpen)
+	case change.To == StateBackoff && change.From == StateOpen:
 		log.Info("reconnecting", "retry_in", change.RetryIn) // why has just been logged
-	case change.To == Backoff:
+	case change.To == StateBackoff:
 		log.Warn("not connected", "error", change.Err, "retry_in", change.RetryIn)
-	case change.To == Closed && change.Err != nil:
+	case change.To == StateClosed && change.Err != nil:
 		log.Error("client ended", "error", change.Err)
 	default:
 		log.Debug("state changed", "error", change.Err)

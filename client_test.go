@@ -137,7 +137,7 @@ type journal struct {
 	changes []apigws.StateChange
 }
 
-func (j *journal) note(s apigws.StateChange) {
+func (j *journal) note(_ *apigws.Client, s apigws.StateChange) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.changes = append(j.changes, s)
@@ -153,7 +153,7 @@ func (j *journal) all() []apigws.StateChange {
 func (j *journal) waits() []time.Duration {
 	var ds []time.Duration
 	for _, s := range j.all() {
-		if s.To == apigws.Backoff {
+		if s.To == apigws.StateBackoff {
 			ds = append(ds, s.RetryIn)
 		}
 	}
@@ -163,7 +163,7 @@ func (j *journal) waits() []time.Duration {
 func TestEcho(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		c := dial(t, gw, nil)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		if err := c.Err(); err != nil {
 			t.Fatalf("Err of a client that lives: %v", err)
 		}
@@ -177,7 +177,7 @@ func TestEcho(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
-		inState(t, c, apigws.Closed)
+		inState(t, c, apigws.StateClosed)
 		s := c.Stats()
 		if s.MessagesSent != 1 || s.MessagesReceived != 1 || s.BytesSent != 5 || s.BytesReceived != 5 ||
 			s.Connects != 1 || s.Generation != 1 || s.Unconfirmed != 0 || s.Unread != 0 {
@@ -289,7 +289,7 @@ func TestReadCancelled(t *testing.T) {
 			t.Error("no Read was cancelled")
 		}
 		accepted(t, gw, 1)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 	})
 }
 
@@ -342,7 +342,7 @@ func TestWriteCancelledInBackoff(t *testing.T) {
 		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Minute)})
 		line(t, gw).Drop()
 		sleep(time.Second)
-		inState(t, c, apigws.Backoff)
+		inState(t, c, apigws.StateBackoff)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
@@ -475,7 +475,7 @@ func TestSlowConsumer(t *testing.T) {
 		}
 		sleep(time.Hour)
 		accepted(t, gw, 1)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 	})
 }
 
@@ -586,7 +586,7 @@ func TestGatewayError(t *testing.T) {
 	for frame, want := range errorFrames {
 		inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 			var got []*apigws.GatewayError
-			hooked := dial(t, gw, &apigws.Options{OnGatewayError: func(e *apigws.GatewayError) { got = append(got, e) }})
+			hooked := dial(t, gw, &apigws.Options{OnGatewayError: func(_ *apigws.Client, e *apigws.GatewayError) { got = append(got, e) }})
 			line(t, gw).Send([]byte(frame))
 			line(t, gw).Send([]byte("next"))
 			synctest.Wait()
@@ -615,7 +615,7 @@ func TestGatewayErrorOfNoRoute(t *testing.T) {
 	cfg := &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$connect": silence}}
 	inBubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
 		var got []string
-		c := dial(t, gw, &apigws.Options{OnGatewayError: func(e *apigws.GatewayError) {
+		c := dial(t, gw, &apigws.Options{OnGatewayError: func(_ *apigws.Client, e *apigws.GatewayError) {
 			got = append(got, e.Message)
 			if !strings.Contains(e.Error(), e.Message) || !strings.Contains(e.Error(), e.RequestID) {
 				t.Errorf("the text of the error is %q", e)
@@ -648,7 +648,7 @@ func TestHTTPClientUntouched(t *testing.T) {
 
 func TestStateString(t *testing.T) {
 	for s, want := range map[apigws.State]string{
-		apigws.Connecting: "connecting", apigws.Open: "open", apigws.Backoff: "backoff", apigws.Closed: "closed", 9: "State(9)",
+		apigws.StateConnecting: "connecting", apigws.StateOpen: "open", apigws.StateBackoff: "backoff", apigws.StateClosed: "closed", 9: "State(9)",
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("State(%d) = %q", int(s), got)

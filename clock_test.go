@@ -48,7 +48,7 @@ func onLaptop(t *testing.T, opts Options, f func(t *testing.T, l *laptop)) {
 func (l *laptop) live(t *testing.T, generation int) {
 	t.Helper()
 	synctest.Wait()
-	if s := l.Stats(); s.State != Open || s.Generation != generation {
+	if s := l.Stats(); s.State != StateOpen || s.Generation != generation {
 		t.Errorf("the client is %v with connection %d, want open with %d", s.State, s.Generation, generation)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -25,7 +25,7 @@ func gone(t *testing.T, gw *gatewaytest.Server, c *apigws.Client) {
 	if n := len(gw.Conns()); n != 0 {
 		t.Errorf("%d connections are left", n)
 	}
-	inState(t, c, apigws.Closed)
+	inState(t, c, apigws.StateClosed)
 	select {
 	case <-c.Done():
 	default:
@@ -45,11 +45,11 @@ func TestClosePhases(t *testing.T) {
 		state   apigws.State                                               // when Close is called
 		takes   time.Duration
 	}{
-		"open": {state: apigws.Open},
+		"open": {state: apigws.StateOpen},
 		"backoff": {
 			disrupt: func(gw *gateway) { gw.Conns()[0].Drop() },
 			prepare: func(_ *gateway, opts *apigws.Options, _ func() bool) { opts.Reconnect = every(time.Hour) },
-			state:   apigws.Backoff,
+			state:   apigws.StateBackoff,
 		},
 		"dial": {
 			disrupt: func(gw *gateway) { gw.Conns()[0].Drop() },
@@ -61,11 +61,11 @@ func TestClosePhases(t *testing.T) {
 					return slowDial(ctx)
 				})
 			},
-			state: apigws.Connecting,
+			state: apigws.StateConnecting,
 		},
 		"handshake": {
 			disrupt: func(gw *gateway) { gw.Hold(true); gw.Conns()[0].Drop() },
-			state:   apigws.Connecting,
+			state:   apigws.StateConnecting,
 		},
 		"Prepare": {
 			disrupt: func(gw *gateway) { gw.Conns()[0].Drop() },
@@ -77,7 +77,7 @@ func TestClosePhases(t *testing.T) {
 					return req.Context().Err()
 				}
 			},
-			state: apigws.Connecting,
+			state: apigws.StateConnecting,
 		},
 		"OnConnect": {
 			disrupt: func(gw *gateway) { gw.Conns()[0].Drop() },
@@ -89,7 +89,7 @@ func TestClosePhases(t *testing.T) {
 					return nil // although it was cancelled
 				}
 			},
-			state: apigws.Connecting,
+			state: apigws.StateConnecting,
 		},
 		"OnConnect that does not listen": {
 			disrupt: func(gw *gateway) { gw.Conns()[0].Drop() },
@@ -101,7 +101,7 @@ func TestClosePhases(t *testing.T) {
 					return nil
 				}
 			},
-			state: apigws.Connecting,
+			state: apigws.StateConnecting,
 			takes: time.Minute - 10*time.Second,
 		},
 		"OnConnect of a rotation": {
@@ -114,33 +114,33 @@ func TestClosePhases(t *testing.T) {
 					return nil
 				}
 			},
-			state: apigws.Open,
+			state: apigws.StateOpen,
 		},
 		"handshake of a rotation": {
 			prepare: func(_ *gateway, opts *apigws.Options, _ func() bool) { opts.Reconnect.RotateAfter = time.Second },
 			disrupt: func(gw *gateway) { gw.Hold(true) },
-			state:   apigws.Open,
+			state:   apigws.StateOpen,
 		},
 		"drain of a rotation": {
 			prepare: func(_ *gateway, opts *apigws.Options, _ func() bool) {
 				opts.Reconnect.RotateAfter, opts.Reconnect.Drain = 8*time.Second, time.Hour
 			},
-			state: apigws.Open,
+			state: apigws.StateOpen,
 		},
 		"frozen path": {
 			disrupt: func(gw *gateway) { gw.Conns()[0].Freeze(true) },
-			state:   apigws.Open,
+			state:   apigws.StateOpen,
 			takes:   5 * time.Second,
 		},
 		"frozen path, other CloseTimeout": {
 			prepare: func(_ *gateway, opts *apigws.Options, _ func() bool) { opts.CloseTimeout = time.Second },
 			disrupt: func(gw *gateway) { gw.Conns()[0].Freeze(true) },
-			state:   apigws.Open,
+			state:   apigws.StateOpen,
 			takes:   time.Second,
 		},
 		"gateway that answers nothing": {
 			disrupt: func(gw *gateway) { gw.Conns()[0].FreezeOut(true) },
-			state:   apigws.Open,
+			state:   apigws.StateOpen,
 			takes:   5 * time.Second,
 		},
 	}
@@ -169,7 +169,7 @@ func TestClosePhases(t *testing.T) {
 				inState(t, c, test.state)
 				var waiting sync.WaitGroup
 				for name, call := range calls {
-					if test.state == apigws.Open && name != "Read" {
+					if test.state == apigws.StateOpen && name != "Read" {
 						continue // would succeed, or break something
 					}
 					waiting.Go(func() {
@@ -246,7 +246,7 @@ func TestDialThatFinishesAfterClose(t *testing.T) {
 		})
 		line(t, gw).Drop()
 		sleep(2 * time.Second)
-		inState(t, c, apigws.Connecting)
+		inState(t, c, apigws.StateConnecting)
 		start := time.Now()
 		if err := c.Close(); err != nil || time.Since(start) != 0 {
 			t.Errorf("Close: %v after %v", err, time.Since(start))
@@ -292,7 +292,7 @@ func TestDialCancelled(t *testing.T) {
 					t.Errorf("%d connections are left", n)
 				}
 				changes := j.all()
-				if last := changes[len(changes)-1]; last.To != apigws.Closed {
+				if last := changes[len(changes)-1]; last.To != apigws.StateClosed {
 					t.Errorf("the last change is %+v", last)
 				}
 				sleep(2 * time.Hour)
@@ -317,7 +317,7 @@ func TestContextOfDial(t *testing.T) {
 		sleep(time.Minute)
 		line(t, gw).Drop()
 		sleep(time.Minute)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		accepted(t, gw, 2)
 	})
 }
@@ -411,7 +411,7 @@ func TestCloseDeepInAHook(t *testing.T) {
 			dive(n - 1)
 		}
 		c = dial(t, gw, &apigws.Options{
-			OnGatewayError: func(*apigws.GatewayError) { dive(1000) },
+			OnGatewayError: func(*apigws.Client, *apigws.GatewayError) { dive(1000) },
 		})
 		line(t, gw).Send([]byte(`{"message": "Forbidden", "connectionId":"a", "requestId":"b"}`))
 		if err := <-closed; err != nil {

@@ -372,7 +372,7 @@ const maxReports = 64
 // report lets OnGatewayError have e, after those before it.
 func (conn *Conn) report(e *GatewayError) {
 	c := conn.client
-	tell := func() { c.opts.OnGatewayError(<-c.reports) }
+	tell := func() { c.opts.OnGatewayError(c, <-c.reports) }
 	select {
 	case c.reports <- e:
 	default:
@@ -381,9 +381,9 @@ func (conn *Conn) report(e *GatewayError) {
 			select {
 			case c.reports <- e:
 			case <-conn.pass:
-				tell = func() { c.opts.OnGatewayError(e) }
+				tell = func() { c.opts.OnGatewayError(c, e) }
 			case <-conn.dead:
-				tell = func() { c.opts.OnGatewayError(e) }
+				tell = func() { c.opts.OnGatewayError(c, e) }
 			}
 		})
 	}

@@ -245,7 +245,7 @@ func ExampleStateChange() {
 	defer gw.Close()
 
 	c, err := apigws.Dial(context.Background(), gw.URL, &apigws.Options{
-		OnState: func(s apigws.StateChange) { fmt.Println(s.From, "->", s.To) },
+		OnState: func(_ *apigws.Client, s apigws.StateChange) { fmt.Println(s.From, "->", s.To) },
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -164,8 +164,8 @@ func FuzzCloseReason(f *testing.F) {
 			c, err := Dial(t.Context(), gw.URL, &Options{
 				HTTPClient: gw.Client(),
 				Reconnect:  Reconnect{Backoff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Second) }},
-				OnState: func(s StateChange) {
-					if s.To == Backoff {
+				OnState: func(_ *Client, s StateChange) {
+					if s.To == StateBackoff {
 						cause = s.Err
 					}
 				},
@@ -178,7 +178,7 @@ func FuzzCloseReason(f *testing.F) {
 			gw.Conns()[0].SendRaw(append([]byte{0x88, byte(len(payload))}, payload...))
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
-			if got := gw.Stats().Accepted; got != 2 || c.State() != Open {
+			if got := gw.Stats().Accepted; got != 2 || c.State() != StateOpen {
 				t.Fatalf("%v after %d connections, want to be back by one reconnect", c.State(), got)
 			}
 			if cause == nil || cause.Error() == "" {

@@ -291,7 +291,7 @@ func TestOnState(t *testing.T) {
 		sleep(time.Minute)
 		c.Close()
 
-		const connecting, open, waiting, closed = apigws.Connecting, apigws.Open, apigws.Backoff, apigws.Closed
+		const connecting, open, waiting, closed = apigws.StateConnecting, apigws.StateOpen, apigws.StateBackoff, apigws.StateClosed
 		wait := 2 * time.Second
 		want := []struct {
 			from, to   apigws.State
@@ -329,7 +329,7 @@ func TestSlowOnState(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var told []apigws.State
 		running := false
-		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Second), OnState: func(s apigws.StateChange) {
+		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Second), OnState: func(_ *apigws.Client, s apigws.StateChange) {
 			if running {
 				t.Error("OnState runs twice at once")
 			}
@@ -341,7 +341,7 @@ func TestSlowOnState(t *testing.T) {
 		for range 3 {
 			line(t, gw).Drop()
 			sleep(time.Second)
-			inState(t, c, apigws.Open)
+			inState(t, c, apigws.StateOpen)
 			write(t, c, "hello")
 			if got := read(t, c); got != "hello" {
 				t.Fatalf("Read = %q", got)
@@ -352,8 +352,8 @@ func TestSlowOnState(t *testing.T) {
 		if took := time.Since(start); took != 11*time.Minute-3*time.Second {
 			t.Errorf("Close took %v", took)
 		}
-		o, b, n := apigws.Open, apigws.Backoff, apigws.Connecting
-		if want := []apigws.State{o, b, n, o, b, n, o, b, n, o, apigws.Closed}; !slices.Equal(told, want) {
+		o, b, n := apigws.StateOpen, apigws.StateBackoff, apigws.StateConnecting
+		if want := []apigws.State{o, b, n, o, b, n, o, b, n, o, apigws.StateClosed}; !slices.Equal(told, want) {
 			t.Errorf("OnState was told %v, want %v", told, want)
 		}
 	})
@@ -387,8 +387,8 @@ func TestHooksCallTheClient(t *testing.T) {
 		}
 		rotated := false
 		opts := &apigws.Options{Reconnect: every(time.Second)}
-		opts.OnState = func(s apigws.StateChange) {
-			if s.To != apigws.Open {
+		opts.OnState = func(_ *apigws.Client, s apigws.StateChange) {
+			if s.To != apigws.StateOpen {
 				return
 			}
 			c := client()
@@ -397,7 +397,7 @@ func TestHooksCallTheClient(t *testing.T) {
 				t.Errorf("Write in OnState: %v", err)
 			}
 		}
-		opts.OnGatewayError = func(*apigws.GatewayError) {
+		opts.OnGatewayError = func(*apigws.Client, *apigws.GatewayError) {
 			c := client()
 			use(t, c)
 			if !rotated { // which calls OnState, which causes an error frame
@@ -442,15 +442,15 @@ func TestCloseInHooks(t *testing.T) {
 					}
 				}
 				opts := &apigws.Options{Reconnect: every(time.Second)}
-				opts.OnState = func(s apigws.StateChange) {
-					if s.To == apigws.Backoff {
+				opts.OnState = func(_ *apigws.Client, s apigws.StateChange) {
+					if s.To == apigws.StateBackoff {
 						closeIn("OnState on a break")
 					} else {
 						closeIn("OnState")
 					}
 				}
 				opts.OnConnect = func(context.Context, *apigws.Conn) error { closeIn("OnConnect"); return nil }
-				opts.OnGatewayError = func(*apigws.GatewayError) { closeIn("OnGatewayError") }
+				opts.OnGatewayError = func(*apigws.Client, *apigws.GatewayError) { closeIn("OnGatewayError") }
 				opts.Prepare = func(*http.Request) error { closeIn("Prepare"); return nil }
 				opts.Keepalive.IsReply = func([]byte) bool { closeIn("IsReply"); return false }
 				opts.Reconnect.Retry = func(error) bool { closeIn("Retry"); return true }
@@ -467,7 +467,7 @@ func TestCloseInHooks(t *testing.T) {
 					t.Fatal("the client has not ended")
 				}
 				synctest.Wait()
-				if !began.Load() || c.State() != apigws.Closed || c.Err() != apigws.ErrClosed || len(gw.Conns()) != 0 {
+				if !began.Load() || c.State() != apigws.StateClosed || c.Err() != apigws.ErrClosed || len(gw.Conns()) != 0 {
 					t.Errorf("closed in the hook: %v; %v, %v, %d connections", began.Load(), c.State(), c.Err(), len(gw.Conns()))
 				}
 			})
@@ -554,13 +554,13 @@ func TestMessagesOfConnectionsThatNeverOpenAreBounded(t *testing.T) {
 func TestGoexitInAHook(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var calls atomic.Int64
-		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Second), OnState: func(apigws.StateChange) {
+		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Second), OnState: func(*apigws.Client, apigws.StateChange) {
 			calls.Add(1)
 			runtime.Goexit()
 		}})
 		line(t, gw).Drop()
 		sleep(time.Minute)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		if err := c.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
@@ -580,7 +580,7 @@ func TestSlowOnGatewayError(t *testing.T) {
 			inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
 				slow := make(chan struct{})
 				var told []string
-				c := dial(t, gw, &apigws.Options{OnGatewayError: func(e *apigws.GatewayError) {
+				c := dial(t, gw, &apigws.Options{OnGatewayError: func(_ *apigws.Client, e *apigws.GatewayError) {
 					<-slow
 					told = append(told, e.RequestID)
 				}})

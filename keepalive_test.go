@@ -32,9 +32,9 @@ func mortal() *apigws.Options {
 func endsAt(t *testing.T, c *apigws.Client, elapsed, at time.Duration) {
 	t.Helper()
 	sleep(at - elapsed - moment)
-	inState(t, c, apigws.Open)
+	inState(t, c, apigws.StateOpen)
 	sleep(2 * moment)
-	if got := c.State(); got == apigws.Open {
+	if got := c.State(); got == apigws.StateOpen {
 		t.Fatalf("still open after %v", at)
 	}
 }
@@ -84,9 +84,9 @@ func TestDisabledIsCutAndComesBack(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		c := dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Disabled: true}, Reconnect: every(time.Second)})
 		endsAt(t, c, 0, 2*time.Minute)
-		inState(t, c, apigws.Backoff)
+		inState(t, c, apigws.StateBackoff)
 		sleep(time.Second)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		accepted(t, gw, 2)
 		write(t, c, "back")
 		if got := read(t, c); got != "back" {
@@ -105,7 +105,7 @@ func TestDefaultsHoldAnHour(t *testing.T) {
 		c := dial(t, gw, nil)
 		id := line(t, gw).ID()
 		sleep(time.Hour)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		if got := line(t, gw).ID(); got != id {
 			t.Errorf("the connection is %s, was %s", got, id)
 		}
@@ -291,11 +291,11 @@ func TestFrozenPath(t *testing.T) {
 		conn.Freeze(true)
 		endsAt(t, c, 20*time.Second, 75*time.Second) // 10 + 55 + 10
 		changes := j.all()
-		if last := changes[len(changes)-1]; last.To != apigws.Backoff || !errors.Is(last.Err, apigws.ErrNoPong) {
+		if last := changes[len(changes)-1]; last.To != apigws.StateBackoff || !errors.Is(last.Err, apigws.ErrNoPong) {
 			t.Errorf("the last change is %+v, want one to Backoff for ErrNoPong", last)
 		}
 		sleep(time.Second)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		accepted(t, gw, 2)
 		if s := c.Stats(); s.LostTimeout != 1 || s.LostClosed+s.LostNetwork != 0 {
 			t.Errorf("Stats = %+v", s)
@@ -321,7 +321,7 @@ func TestLatePong(t *testing.T) {
 			c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
 			line(t, gw).SetFaults(gatewaytest.Faults{Latency: test.latency})
 			sleep(66 * time.Second)
-			if cut := c.State() == apigws.Closed; cut != test.cut {
+			if cut := c.State() == apigws.StateClosed; cut != test.cut {
 				t.Errorf("a PONG after %v: cut is %v", test.latency, cut)
 			}
 		})
@@ -353,7 +353,7 @@ func TestAnyFrameIsProofOfLife(t *testing.T) {
 					sleep(time.Minute)
 					send(conn)
 				}
-				inState(t, c, apigws.Open)
+				inState(t, c, apigws.StateOpen)
 				if got := gw.Stats().Pings; got != 60 {
 					t.Errorf("%d PINGs, want 60", got)
 				}
@@ -379,7 +379,7 @@ func TestFrozenPathOfASlowConsumer(t *testing.T) {
 		synctest.Wait()
 		conn.Freeze(true)
 		sleep(5*time.Minute + 3*time.Second)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		read(t, c)
 		endsAt(t, c, 0, 10*time.Second)
 		if err := c.Err(); !errors.Is(err, apigws.ErrNoPong) {

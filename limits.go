@@ -32,6 +32,11 @@ type Limits struct {
 	// URL is the longest URL of a handshake, query included, in bytes.
 	// Default 4096, as AWS documents.
 	URL int
+
+	// ConnectRate is how many new connections a second the account may open;
+	// Reconnect.Fleet divides by it. Default 500, as AWS documents for an account
+	// and Region.
+	ConnectRate int
 }
 
 func (l *Limits) setDefaults() {
@@ -40,6 +45,7 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.Frame, 32<<10)
 	setDefault(&l.Message, 128<<10)
 	setDefault(&l.URL, 4096)
+	setDefault(&l.ConnectRate, 500)
 }
 
 // rotateAfter draws the age at which a connection is renewed: between 1/8 and

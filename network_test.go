@@ -42,8 +42,8 @@ func TestNetwork(t *testing.T) {
 					_, err := conn.Read(ctx)
 					return err
 				},
-				OnState: func(s apigws.StateChange) {
-					if s.To == apigws.Open {
+				OnState: func(_ *apigws.Client, s apigws.StateChange) {
+					if s.To == apigws.StateOpen {
 						opened <- s
 					}
 				},
@@ -145,8 +145,8 @@ func TestNetworkLeavesNoGoroutine(t *testing.T) {
 	c, err := apigws.Dial(ctx, gw.URL, &apigws.Options{
 		HTTPClient: gw.Client(),
 		Reconnect:  apigws.Reconnect{Backoff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }},
-		OnState: func(s apigws.StateChange) {
-			if s.To == apigws.Open {
+		OnState: func(_ *apigws.Client, s apigws.StateChange) {
+			if s.To == apigws.StateOpen {
 				opened <- struct{}{}
 			}
 		},

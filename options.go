@@ -60,12 +60,12 @@ type Options struct {
 	// OnState is told of every change of state, in order and never
 	// concurrently, on a goroutine that does nothing else: it may call the
 	// client. While it blocks, later changes wait and nothing else does.
-	OnState func(StateChange)
+	OnState func(*Client, StateChange)
 
 	// OnGatewayError, when set, gets the gateway's own error frames, which
 	// Read then does not return. It shares its goroutine with OnState. While 64
 	// of them wait for it, nothing more is read.
-	OnGatewayError func(*GatewayError)
+	OnGatewayError func(*Client, *GatewayError)
 
 	// Resend, when positive, makes delivery at least once: written messages
 	// are kept, up to this many bytes, until a PONG proves that the gateway
@@ -169,7 +169,7 @@ type Reconnect struct {
 
 	// Fleet is how many clients may lose their connections at once, this one
 	// included. The first attempt after the loss of a connection that had been
-	// open for Stable is spread over Fleet/500 seconds: the gateway admits 500
+	// open for Stable is spread over Fleet/Limits.ConnectRate seconds: the gateway admits 500
 	// new connections a second per account and Region (AWS's default quota).
 	// Dial's own first attempt is not spread. Default 0: the backoff's own
 	// jitter.
@@ -203,6 +203,7 @@ func (o *Options) withDefaults() (*Options, error) {
 		{"Limits.Frame", time.Duration(opts.Limits.Frame)},
 		{"Limits.Message", time.Duration(opts.Limits.Message)},
 		{"Limits.URL", time.Duration(opts.Limits.URL)},
+		{"Limits.ConnectRate", time.Duration(opts.Limits.ConnectRate)},
 		{"Keepalive.Interval", k.Interval},
 		{"Keepalive.Timeout", k.Timeout},
 		{"Reconnect.Stable", r.Stable},

@@ -270,7 +270,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		synctest.Wait()
 		line(t, gw).Drop()
 		sleep(time.Minute)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		if got := received(line(t, gw)); len(got) < 1 || got[0] != "keep" {
 			t.Errorf("the gateway got %q", got)
 		}
@@ -327,7 +327,7 @@ func TestHTTPClientTimeout(t *testing.T) {
 		opts := &apigws.Options{HTTPClient: impatient, Reconnect: apigws.Reconnect{Disabled: true}}
 		c := dial(t, gw, opts)
 		sleep(time.Hour)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		gw.Hold(true)
 		start := time.Now()
 		if _, err := tryDial(t, gw, time.Hour, opts); err == nil || time.Since(start) != 5*time.Second {
@@ -443,7 +443,7 @@ func TestBadHandshakeIsCounted(t *testing.T) {
 		}})
 		line(t, gw).Drop()
 		sleep(time.Minute)
-		inState(t, c, apigws.Closed)
+		inState(t, c, apigws.StateClosed)
 		if s := c.Stats(); s.Connects != 1 || s.ConnectErrors != 1 || s.Refused != 0 {
 			t.Errorf("Stats = %+v", s)
 		}

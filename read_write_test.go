@@ -106,7 +106,7 @@ func TestTooLarge(t *testing.T) {
 			t.Errorf("%d messages reached the gateway, which were too large", got)
 		}
 		accepted(t, gw, 1)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 	})
 }
 

@@ -15,9 +15,15 @@ import (
 
 // run is the life of a client. The state machine is the program counter:
 // serving a connection returns its successor, and none when the client ends.
-func (c *Client) run(conn *Conn) {
+func (c *Client) run() {
 	clients.Add(1)
 	defer clients.Add(-1)
+	conn, err := c.connect(c.ctx, effort{policy: c.policy})
+	if err != nil {
+		c.end(err)
+	} else {
+		c.open(conn)
+	}
 	for conn != nil {
 		conn = c.serve(conn)
 	}
@@ -41,7 +47,7 @@ func (c *Client) finish() {
 	if err == ErrClosed {
 		err = nil // by Close: all is well
 	}
-	c.setState(Closed, err, 0)
+	c.setState(StateClosed, err, 0)
 	close(c.done)
 }
 
@@ -127,7 +133,7 @@ func (c *Client) rescue(rotation *rotation, cause error) *Conn {
 		rotation.abandon()
 		return nil
 	}
-	c.setState(Connecting, cause, 0)
+	c.setState(StateConnecting, cause, 0)
 	attempt := <-rotation.attempt
 	if attempt.err != nil {
 		rotation.answer(attempt.err)
@@ -146,7 +152,7 @@ func (c *Client) redial(cause error, age time.Duration) (*Conn, error) {
 		return nil, cause
 	}
 	if age >= r.Stable && r.Fleet > 0 {
-		wait = jitter.Fleet(rand.N, r.Fleet)
+		wait = jitter.Fleet(rand.N, r.Fleet, c.opts.Limits.ConnectRate)
 	}
 	return c.connect(c.ctx, effort{policy: c.policy, wait: wait, cause: cause})
 }
@@ -160,7 +166,7 @@ func (c *Client) open(conn *Conn) {
 		conn.wire.breakOff(err)
 	}
 	c.publish(conn)
-	c.setState(Open, nil, 0)
+	c.setState(StateOpen, nil, 0)
 }
 
 // shutdown ends an open connection because the client ends.
@@ -189,14 +195,14 @@ func (c *Client) connect(ctx context.Context, e effort) (*Conn, error) {
 	for {
 		if wait > 0 {
 			if !e.quiet {
-				c.setState(Backoff, err, wait)
+				c.setState(StateBackoff, err, wait)
 			}
 			if !sleep(ctx, wait) {
 				return nil, abandoned(ctx, err)
 			}
 		}
 		if !e.quiet {
-			c.setState(Connecting, err, 0)
+			c.setState(StateConnecting, err, 0)
 		}
 		conn, failure := c.attempt(ctx)
 		if failure == nil {

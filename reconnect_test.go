@@ -116,10 +116,10 @@ func TestOneReconnectPerBreak(t *testing.T) {
 				breakIt(gw, line(t, gw))
 				sleep(5 * time.Minute)
 				accepted(t, gw, 2)
-				inState(t, c, apigws.Open)
+				inState(t, c, apigws.StateOpen)
 				opened := 0
 				for _, s := range j.all() {
-					if s.To == apigws.Open {
+					if s.To == apigws.StateOpen {
 						opened++
 						if s.Generation != opened {
 							t.Errorf("generation %d is open, want %d", s.Generation, opened)
@@ -172,14 +172,14 @@ func TestReconnectRefused(t *testing.T) {
 			gw.Refuse(status, -1)
 			line(t, gw).Drop()
 			sleep(time.Second)
-			inState(t, c, apigws.Closed)
+			inState(t, c, apigws.StateClosed)
 			<-c.Done()
 			var refused *apigws.HandshakeError
 			if err := c.Err(); !errors.Is(err, apigws.ErrClosed) || !errors.As(err, &refused) || refused.StatusCode != status {
 				t.Errorf("Err = %v, want ErrClosed and %d", err, status)
 			}
 			changes := j.all()
-			if last := changes[len(changes)-1]; last.To != apigws.Closed || !errors.As(last.Err, &refused) {
+			if last := changes[len(changes)-1]; last.To != apigws.StateClosed || !errors.As(last.Err, &refused) {
 				t.Errorf("the last change is %+v", last)
 			}
 			if got := gw.Stats().Refused[status]; got != 1 {
@@ -290,7 +290,7 @@ func TestUnauthorizedAfterConnection(t *testing.T) {
 			gw.Refuse(403, 1)
 			line(t, gw).Drop()
 			sleep(10 * time.Second)
-			inState(t, c, apigws.Open)
+			inState(t, c, apigws.StateOpen)
 		}
 		accepted(t, gw, 4)
 	})
@@ -314,10 +314,10 @@ func TestCustomRetry(t *testing.T) {
 		gw.Refuse(403, 5)
 		line(t, gw).Drop()
 		sleep(time.Minute)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		line(t, gw).Close(4001, "go away")
 		synctest.Wait()
-		inState(t, c, apigws.Closed)
+		inState(t, c, apigws.StateClosed)
 		var closed *apigws.CloseError
 		if err := c.Err(); !errors.As(err, &closed) || closed.Code != 4001 {
 			t.Fatalf("Err = %v", err)
@@ -431,7 +431,7 @@ func TestAcceptThenDrop(t *testing.T) {
 		sleep(10*time.Second + moment)
 		line(t, gw).Drop()
 		sleep(time.Second)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		if got, want := j.waits()[7:], seconds(30, 1); !slices.Equal(got, want) {
 			t.Errorf("waits around Stable: %v, want %v", got, want)
 		}
@@ -468,7 +468,7 @@ func TestDefaultBackoff(t *testing.T) {
 		gw.Refuse(503, -1)
 		line(t, gw).Drop()
 		sleep(24 * time.Hour)
-		inState(t, c, apigws.Backoff)
+		inState(t, c, apigws.StateBackoff)
 		waits := j.waits()
 		bound, longest := 500*time.Millisecond, time.Duration(0)
 		for i, wait := range waits {
@@ -485,7 +485,7 @@ func TestDefaultBackoff(t *testing.T) {
 		}
 		gw.Refuse(0, 0)
 		sleep(30 * time.Second)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 	})
 }
 
@@ -502,7 +502,7 @@ func TestFleet(t *testing.T) {
 			gw.Refuse(429, 1)
 			line(t, gw).Drop()
 			sleep(2 * time.Minute)
-			inState(t, c, apigws.Open)
+			inState(t, c, apigws.StateOpen)
 		}
 		waits := j.waits()
 		if len(waits) != 400 {
@@ -603,7 +603,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			t.Errorf("connected after %v, want 30 s of the first attempt, 1 s of waiting, and the second", took)
 		}
 		synctest.Wait()
-		if first := j.all()[0]; !errors.Is(first.Err, context.DeadlineExceeded) || first.To != apigws.Backoff {
+		if first := j.all()[0]; !errors.Is(first.Err, context.DeadlineExceeded) || first.To != apigws.StateBackoff {
 			t.Errorf("the first change is %+v", first)
 		}
 		if s := c.Stats(); s.ConnectErrors != 1 || s.Refused != 0 || s.Connects != 1 {

@@ -118,7 +118,7 @@ func TestRotationGoesUnnoticed(t *testing.T) {
 		var (
 			conns  ledger
 			states []string
-			opts   = apigws.Options{OnState: func(s apigws.StateChange) {
+			opts   = apigws.Options{OnState: func(_ *apigws.Client, s apigws.StateChange) {
 				states = append(states, fmt.Sprintf("%v-%v %d", s.From, s.To, s.Generation))
 			}}
 		)
@@ -310,13 +310,13 @@ func TestRotationWaitsForTheGateway(t *testing.T) {
 		var states []apigws.State
 		c := dial(t, gw, &apigws.Options{
 			Reconnect: apigws.Reconnect{RotateAfter: time.Hour},
-			OnState:   func(s apigws.StateChange) { states = append(states, s.To) },
+			OnState:   func(_ *apigws.Client, s apigws.StateChange) { states = append(states, s.To) },
 		})
 		old := only(t, gw)
 		time.Sleep(time.Hour - 1)
 		gw.Refuse(503, -1)
 		time.Sleep(10 * time.Minute)
-		if only(t, gw) != old || c.State() != apigws.Open {
+		if only(t, gw) != old || c.State() != apigws.StateOpen {
 			t.Error("the old connection did not stay")
 		}
 		mustWrite(t, c, "still here")
@@ -334,7 +334,7 @@ func TestRotationWaitsForTheGateway(t *testing.T) {
 		if only(t, gw) == old {
 			t.Error("no rotation although the gateway lets in again")
 		}
-		wantEqual(t, "states", states, []apigws.State{apigws.Open, apigws.Open})
+		wantEqual(t, "states", states, []apigws.State{apigws.StateOpen, apigws.StateOpen})
 		if s := c.Stats(); s.Rotations != 1 || s.LostClosed+s.LostNetwork+s.LostTimeout != 0 {
 			t.Errorf("stats: %+v", s)
 		}
@@ -603,7 +603,7 @@ func TestRotationNever(t *testing.T) {
 			t.Fatalf("%d handshakes within two hours, want 1", s.Accepted)
 		}
 		time.Sleep(time.Second) // the first wait is below half of that
-		if s := c.Stats(); s.Rotations != 0 || s.LostClosed != 1 || s.Connects != 2 || s.State != apigws.Open {
+		if s := c.Stats(); s.Rotations != 0 || s.LostClosed != 1 || s.Connects != 2 || s.State != apigws.StateOpen {
 			t.Errorf("stats: %+v", s)
 		}
 		if got := gw.Stats().Closed; got[1001] != 1 {
@@ -705,7 +705,7 @@ func TestRotateReturnsWhenTheNextIsInUse(t *testing.T) {
 		}
 		time.AfterFunc(2*time.Second, old.Drop)
 		mustRotate(t, c)
-		inState(t, c, apigws.Open)
+		inState(t, c, apigws.StateOpen)
 		if s := c.Stats(); s.Generation != 2 || s.MessagesResent != 4 {
 			t.Errorf("Stats = %+v", s)
 		}
@@ -753,9 +753,9 @@ func TestRetryDuringARotation(t *testing.T) {
 			sleep(time.Minute)
 			var closed *apigws.CloseError
 			if again {
-				inState(t, c, apigws.Open)
+				inState(t, c, apigws.StateOpen)
 				accepted(t, gw, 2)
-			} else if inState(t, c, apigws.Closed); !errors.As(c.Err(), &closed) || closed.Code != 4001 {
+			} else if inState(t, c, apigws.StateClosed); !errors.As(c.Err(), &closed) || closed.Code != 4001 {
 				t.Errorf("Err = %v", c.Err())
 			}
 			if asked != 1 || (err == nil) != again {

@@ -123,7 +123,7 @@ func (r *trace) secretive(gw *gatewaytest.Server) *apigws.Options {
 			req.Header.Set("X-Prepared", "AWS4-HMAC-SHA256 Credential=someone, Signature="+prepareSecret2)
 			return nil
 		},
-		OnState: func(s apigws.StateChange) {
+		OnState: func(_ *apigws.Client, s apigws.StateChange) {
 			noSecret(r.t, s.Err)
 			handler.WithAttrs([]slog.Attr{slog.Any("change", s)}).Handle(context.Background(), slog.Record{})
 		},

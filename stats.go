@@ -9,6 +9,7 @@ import (
 // back.
 type Stats struct {
 	State      State
+	Since      time.Time     // when State was entered
 	Generation int           // of the current or last connection
 	Opened     time.Time     // when the current connection was opened; zero when there is none
 	RTT        time.Duration // between the last PONG and its PING; 0 before the first
@@ -93,7 +94,7 @@ func (c *Client) Stats() Stats {
 		Unread:            c.inbox.len(),
 	}
 	c.mu.Lock()
-	s.State, s.Generation = c.state, c.generation
+	s.State, s.Since, s.Generation = c.state, c.since, c.generation
 	c.mu.Unlock()
 	if conn := c.current.Load(); conn != nil {
 		s.Opened = conn.opened

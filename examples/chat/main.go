@@ -62,11 +62,11 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 // ends.
 func talk(ctx context.Context, url, name, room string, in io.Reader, out io.Writer) error {
 	print := log.New(out, "", 0).Printf // from several goroutines
-	m, err := join(ctx, url, http.DefaultClient, name, room, func(s apigws.StateChange) {
+	m, err := join(ctx, url, http.DefaultClient, name, room, func(_ *apigws.Client, s apigws.StateChange) {
 		switch {
-		case s.To == apigws.Open:
+		case s.To == apigws.StateOpen:
 			print("* connected")
-		case s.From == apigws.Open && s.To == apigws.Backoff:
+		case s.From == apigws.StateOpen && s.To == apigws.StateBackoff:
 			print("* connection lost")
 		}
 	})

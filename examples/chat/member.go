@@ -34,7 +34,7 @@ type member struct {
 
 // join connects, and joins the room on each new connection: the backend knows
 // members by their connectionId. What was said meanwhile, it sends then.
-func join(ctx context.Context, url string, hc *http.Client, name, room string, onState func(apigws.StateChange)) (*member, error) {
+func join(ctx context.Context, url string, hc *http.Client, name, room string, onState func(*apigws.Client, apigws.StateChange)) (*member, error) {
 	m := &member{name: name, room: room}
 	var err error
 	m.client, err = apigws.Dial(ctx, url, &apigws.Options{

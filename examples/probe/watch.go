@@ -126,7 +126,7 @@ func (p *probe) options() *apigws.Options {
 func (p *probe) connect(ctx context.Context, s *subject) error {
 	s.out = outcome{name: s.name, refused: make(map[string]int)}
 	opts := p.options()
-	opts.OnGatewayError = func(e *apigws.GatewayError) {
+	opts.OnGatewayError = func(_ *apigws.Client, e *apigws.GatewayError) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.out.refused[e.Message]++

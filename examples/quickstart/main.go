@@ -43,7 +43,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	}
 
 	c, err := apigws.Dial(ctx, url, &apigws.Options{
-		OnState: func(s apigws.StateChange) {
+		OnState: func(_ *apigws.Client, s apigws.StateChange) {
 			print("%v -> %v (connection %d)", s.From, s.To, s.Generation)
 		},
 	})

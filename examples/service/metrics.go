@@ -13,7 +13,7 @@ import (
 func writeMetrics(w io.Writer, s apigws.Stats) {
 	var age time.Duration
 	open := 0
-	if s.State == apigws.Open {
+	if s.State == apigws.StateOpen {
 		open, age = 1, time.Since(s.Opened)
 	}
 	for _, m := range []struct {

@@ -203,11 +203,11 @@ type health struct {
 	since time.Time // zero: it is not
 }
 
-func (h *health) note(s apigws.StateChange) {
+func (h *health) note(_ *apigws.Client, s apigws.StateChange) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case s.To == apigws.Open:
+	case s.To == apigws.StateOpen:
 		h.since = time.Time{}
 	case h.since.IsZero():
 		h.since = time.Now()

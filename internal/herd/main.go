@@ -16,6 +16,9 @@ import (
 	"github.com/apigws/apigws/internal/jitter"
 )
 
+// rate is the gateway's default quota of new connections a second.
+const rate = 500
+
 // A policy makes the waits of one client of n.
 type policy struct {
 	name string
@@ -64,7 +67,7 @@ func (f *fleet) NextBackOff() time.Duration {
 	wait := f.then.NextBackOff()
 	if !f.waited {
 		f.waited = true
-		return jitter.Fleet(f.draw, f.n)
+		return jitter.Fleet(f.draw, f.n, rate)
 	}
 	return wait
 }
@@ -125,7 +128,7 @@ func simulate(n int, p policy, seed uint64) result {
 		r      result
 		total  int
 		back   int
-		tokens = float64(jitter.Rate) // a full bucket
+		tokens = float64(rate) // a full bucket
 		last   time.Duration
 	)
 	for due.Len() > 0 {
@@ -134,7 +137,7 @@ func simulate(n int, p policy, seed uint64) result {
 		c.attempts++
 		total++
 		r.max = max(r.max, c.attempts)
-		tokens = min(jitter.Rate, tokens+(a.at-last).Seconds()*jitter.Rate)
+		tokens = min(rate, tokens+(a.at-last).Seconds()*rate)
 		last = a.at
 		if tokens < 1 { // 429
 			heap.Push(&due, attempt{a.at + roundTrip + c.waits.NextBackOff(), a.client})
@@ -170,7 +173,7 @@ func (q *queue) Pop() any {
 }
 
 // physical is how long n connections take at best, but for the first 500.
-func physical(n int) time.Duration { return time.Duration(n) * time.Second / jitter.Rate }
+func physical(n int) time.Duration { return time.Duration(n) * time.Second / rate }
 
 func main() {
 	fmt.Println("| clients | policy | 99 % back after | of N/500 s | attempts, mean | attempts, max |")

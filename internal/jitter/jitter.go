@@ -7,9 +7,6 @@ import "time"
 // A Draw returns a random duration from 0 up to n, without n.
 type Draw func(n time.Duration) time.Duration
 
-// Rate is the gateway's quota of new connections a second.
-const Rate = 500
-
 const first, last = 500 * time.Millisecond, 30 * time.Second
 
 // Full is a backoff policy: a random wait below a bound that grows by two
@@ -33,7 +30,8 @@ func (b *Full) NextBackOff() time.Duration {
 func (b *Full) Reset() { b.bound = first }
 
 // Fleet is the first wait of one of n clients that lost their connections at
-// once: together they come at the rate that the gateway admits.
-func Fleet(draw Draw, n int) time.Duration {
-	return draw(time.Duration(n)*time.Second/Rate + 1)
+// once: together they come at the rate, in connections a second, that the
+// gateway admits.
+func Fleet(draw Draw, n, rate int) time.Duration {
+	return draw(time.Duration(float64(n)/float64(rate)*float64(time.Second)) + 1)
 }

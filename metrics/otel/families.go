@@ -62,7 +62,7 @@ var families = []family{
 	gauge("apigws.state", "1", "1 for the state in which the client is, 0 for the others.",
 		func(s *apigws.Stats) []observation {
 			var all []observation
-			for state := apigws.Connecting; state <= apigws.Closed; state++ {
+			for state := apigws.StateConnecting; state <= apigws.StateClosed; state++ {
 				is := int64(0)
 				if state == s.State {
 					is = 1

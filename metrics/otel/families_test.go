@@ -63,7 +63,7 @@ func collect(t *testing.T, reader sdk.Reader) []string {
 func TestFamilies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stats := apigws.Stats{
-			State: apigws.Backoff, Generation: 99, Opened: time.Now(), RTT: 30 * time.Millisecond,
+			State: apigws.StateBackoff, Generation: 99, Opened: time.Now(), RTT: 30 * time.Millisecond,
 			Connects: 1, Refused: 2, ConnectErrors: 3, Rotations: 4,
 			LostClosed: 5, LostTimeout: 6, LostNetwork: 7,
 			Pings: 8, Pongs: 9, KeepaliveMessages: 10,

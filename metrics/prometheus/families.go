@@ -67,7 +67,7 @@ var families = []family{
 	gauges("state", "1 for the state in which the client is, 0 for the others.",
 		"state", func(s *apigws.Stats, _ time.Time) []sample {
 			var all []sample
-			for state := apigws.Connecting; state <= apigws.Closed; state++ {
+			for state := apigws.StateConnecting; state <= apigws.StateClosed; state++ {
 				is := sample{label: state.String()}
 				if state == s.State {
 					is.value = 1

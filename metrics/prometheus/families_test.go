@@ -23,7 +23,7 @@ func (f *fixed) Collect(ch chan<- prometheus.Metric) { collect(ch, "orders", &f.
 func TestFamilies(t *testing.T) {
 	opened := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	f := &fixed{now: opened.Add(90 * time.Second), stats: apigws.Stats{
-		State: apigws.Open, Generation: 99, Opened: opened, RTT: 30 * time.Millisecond,
+		State: apigws.StateOpen, Generation: 99, Opened: opened, RTT: 30 * time.Millisecond,
 		Connects: 1, Refused: 2, ConnectErrors: 3, Rotations: 4,
 		LostClosed: 5, LostTimeout: 6, LostNetwork: 7,
 		Pings: 8, Pongs: 9, KeepaliveMessages: 10,
@@ -98,7 +98,7 @@ apigws_unread_messages{client="orders"} 17
 // A client without a connection has no age and no round trip, and its state is
 // told all the same.
 func TestAbsentValues(t *testing.T) {
-	for state := apigws.Connecting; state <= apigws.Closed; state++ {
+	for state := apigws.StateConnecting; state <= apigws.StateClosed; state++ {
 		f := &fixed{stats: apigws.Stats{State: state}, now: time.Now()}
 		for _, name := range []string{"apigws_rtt_seconds", "apigws_connection_age_seconds"} {
 			if n := testutil.CollectAndCount(f, name); n != 0 {
