@@ -1,0 +1,394 @@
+// Package queue holds what connections have received until somebody reads it.
+package queue
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+)
+
+// Messages and Bytes are the room of a queue in normal times. An item has room when there are
+// fewer than Messages, and no more than Bytes with it. A queue that is empty has room for any item.
+const (
+	Messages = 64
+	Bytes    = 256 << 10
+)
+
+// WideBytes is the room of a queue while it is widened. Each item counts for overhead bytes more
+// than its Data, so that empty messages are bounded, too.
+const (
+	WideBytes = 4 << 20
+	overhead  = 64
+)
+
+// few is how many items an empty queue keeps room for, and how many are moved each time rather than
+// the room grown.
+const few = 2 * Messages
+
+// An Item is a message, or the news that one was too large and has been skipped.
+type Item struct {
+	Data []byte
+	Size int64 // of the message, also of a skipped one
+	Err  error
+}
+
+// A Queue is a bounded queue between the goroutines that read connections and those that call
+// Read. All methods may be called concurrently.
+//
+// # How calls wait
+//
+// A Push that finds no room leaves its item in pushers. Whoever makes room adds the items of
+// pushers that fit, in order, and then wakes their calls: such a call has nothing left to do, and
+// nothing can overtake it.
+//
+// A Pop that finds nothing counts itself in poppers, waits for the token in ready, and looks again
+// when it has taken it. The channel holds a token for which no call waits yet, so that one that is
+// about to wait finds it. One token is enough for many calls, because a Pop that leaves items behind
+// puts it back.
+//
+// A PopMatch that finds nothing waits until news is closed, and looks again.
+//
+// All of this is in settle. Every method that changes the queue calls it before it unlocks, TryPush
+// excepted: its caller calls Announce. So whenever the lock is free and nothing waits to be
+// announced: no Push waits that has room; and if there are items and a Pop waits, then the token is
+// in ready, or a Pop has taken it and is about to look; and no PopMatch waits that has not seen all
+// items.
+type Queue struct {
+	mu      sync.Mutex // guards what follows; of two queues, that of the earlier is locked first
+	items   []entry    // items[head:] wait
+	head    int
+	bytes   int           // of the Data of items
+	number  uint64        // of the next item
+	wide    int32         // calls of Widen less calls of Narrow
+	poppers int32         // calls of Pop that wait for ready
+	ready   chan struct{} // holds a token when a Pop should look again; nil until one waits
+	news    chan struct{} // closed when a PopMatch should look again; nil when none waits
+	unheard bool          // items were added since settle was last called
+	pushers []*push       // calls of Push that wait for room, in order
+	spare   *push         // for the next Push that waits
+	sequel  *Queue        // set by MoveTo
+}
+
+// An entry is an item in a queue. Numbers grow along the queue.
+type entry struct {
+	Item
+	number uint64
+}
+
+// A push is a call of Push that waits.
+type push struct {
+	item  Item
+	added chan struct{} // holds a token when the item has been added
+}
+
+// New returns an empty queue.
+func New() *Queue { return &Queue{} }
+
+// TryPush adds an item and reports whether it did: not when there is no room, when a Push waits for
+// room, or when MoveTo was called. The calls that wait for items learn of it by Announce: to wake
+// them for each of many messages that came in one packet would cost more than the messages.
+func (q *Queue) TryPush(it Item) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.sequel != nil || len(q.pushers) > 0 || !q.hasRoom(it) {
+		return false
+	}
+	q.add(it)
+	return true
+}
+
+// Push adds an item. It waits for room, or until stop is closed: then it adds the item although
+// there is no room, for what has been received is never dropped. It returns the queue to push to
+// next: another one once MoveTo was called. Push also does what Announce does.
+func (q *Queue) Push(it Item, stop <-chan struct{}) *Queue {
+	q = q.lock()
+	if len(q.pushers) == 0 && q.hasRoom(it) {
+		q.add(it)
+		q.settle()
+		q.mu.Unlock()
+		return q
+	}
+	p := q.spare
+	q.spare = nil
+	if p == nil {
+		p = &push{added: make(chan struct{}, 1)}
+	}
+	p.item = it
+	q.pushers = append(q.pushers, p)
+	q.settle() // room comes from those who take
+	q.mu.Unlock()
+
+	stopped := false
+	select {
+	case <-p.added:
+	case <-stop:
+		stopped = true
+	}
+
+	q = q.lock()
+	defer q.mu.Unlock()
+	if stopped {
+		if i := slices.Index(q.pushers, p); i >= 0 {
+			q.pushers = slices.Delete(q.pushers, i, i+1)
+			q.add(it)
+			q.settle()
+		} else {
+			<-p.added // somebody has made room meanwhile
+		}
+	}
+	p.item = Item{}
+	q.spare = p
+	return q
+}
+
+// Announce wakes the calls that wait for what TryPush has added.
+func (q *Queue) Announce() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.settle()
+}
+
+// Pop takes the first item. It waits for one until ctx has ended or closed is closed. What is there
+// is returned even then: ok is false only when nothing is left. After MoveTo nothing comes any more.
+func (q *Queue) Pop(ctx context.Context, closed <-chan struct{}) (it Item, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for ended := false; q.head == len(q.items); {
+		if ended {
+			return Item{}, false
+		}
+		if q.ready == nil {
+			q.ready = make(chan struct{}, 1)
+		}
+		q.poppers++
+		q.mu.Unlock()
+		select {
+		case <-q.ready:
+		case <-ctx.Done():
+			ended = true
+		case <-closed:
+			ended = true
+		}
+		q.mu.Lock()
+		q.poppers--
+	}
+	return q.take(q.head), true
+}
+
+// PopMatch takes the first item without an Err whose Data matches. The others stay where they are.
+// It waits for more as Pop does. The queue is widened meanwhile, because what matches may be behind
+// more items than there is normally room for.
+//
+// match is called once for each item and without the lock, with a copy that is overwritten after it
+// has returned: another call may take the item meanwhile, and own its Data.
+func (q *Queue) PopMatch(ctx context.Context, closed <-chan struct{}, match func([]byte) bool) (it Item, ok bool) {
+	q.Widen()
+	defer q.Narrow()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var (
+		next   uint64 // number of the first item not looked at
+		copied []byte
+		ended  bool
+	)
+	for {
+		if i := q.find(next); i < len(q.items) {
+			e := q.items[i]
+			next = e.number + 1
+			if e.Err != nil {
+				continue
+			}
+			copied = append(copied[:0], e.Data...)
+			if !q.unlocked(match, copied) {
+				continue
+			}
+			if i := q.find(e.number); i < len(q.items) && q.items[i].number == e.number {
+				return q.take(i), true
+			}
+			continue // another call has taken it
+		}
+		if ended {
+			return Item{}, false
+		}
+		if q.news == nil {
+			q.news = make(chan struct{})
+		}
+		news := q.news
+		q.mu.Unlock()
+		select {
+		case <-news:
+		case <-ctx.Done():
+			ended = true
+		case <-closed:
+			ended = true
+		}
+		q.mu.Lock()
+	}
+}
+
+// unlocked calls match without the lock, and has it again however match ends.
+func (q *Queue) unlocked(match func([]byte) bool, p []byte) bool {
+	q.mu.Unlock()
+	defer q.mu.Lock()
+	return match(p)
+}
+
+// MoveTo gives all that waits in q, and all that is pushed to q from now on, to next, in order and
+// without regard to room. Push, Widen, Narrow, Full and Overfull then act on next; Pop and PopMatch do
+// not follow. Only the first call has an effect. next must not be q nor lead back to it.
+func (q *Queue) MoveTo(next *Queue) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.sequel != nil {
+		return
+	}
+	q.sequel = next
+	next = next.lock()
+	defer next.mu.Unlock()
+	for _, e := range q.items[q.head:] {
+		next.add(e.Item)
+	}
+	next.pushers = append(next.pushers, q.pushers...)
+	next.wide += q.wide
+	next.settle()
+	q.items, q.head, q.bytes, q.pushers, q.spare = nil, 0, 0, nil, nil
+}
+
+// Widen gives the queue the room of WideBytes until Narrow was called as often as Widen. It wakes
+// the calls of Push that have room now.
+func (q *Queue) Widen() {
+	q = q.lock()
+	defer q.mu.Unlock()
+	q.wide++
+	q.settle()
+}
+
+// Narrow takes one Widen back. What waits stays.
+func (q *Queue) Narrow() {
+	q = q.lock()
+	defer q.mu.Unlock()
+	if q.wide == 0 {
+		panic("queue: Narrow without Widen")
+	}
+	q.wide--
+}
+
+// Full reports whether a Push would have to wait in normal times.
+func (q *Queue) Full() bool {
+	q = q.lock()
+	defer q.mu.Unlock()
+	return len(q.pushers) > 0 || !q.hasNormalRoom(Item{})
+}
+
+// Overfull reports whether a Push would have to wait in a widened queue.
+func (q *Queue) Overfull() bool {
+	q = q.lock()
+	defer q.mu.Unlock()
+	n, bytes := 1, 0
+	for _, p := range q.pushers {
+		n++
+		bytes += len(p.item.Data)
+	}
+	return !q.hasWideRoom(n, bytes)
+}
+
+// Len returns how many items wait for Pop.
+func (q *Queue) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.len()
+}
+
+// lock locks the queue that q has moved to, or else q, and returns it.
+func (q *Queue) lock() *Queue {
+	q.mu.Lock()
+	for q.sequel != nil {
+		next := q.sequel
+		q.mu.Unlock()
+		q = next
+		q.mu.Lock()
+	}
+	return q
+}
+
+// What follows is called with the lock held.
+
+// settle adds what waiting calls of Push bring, as far as there is room, and wakes the calls that
+// have something to do.
+func (q *Queue) settle() {
+	for len(q.pushers) > 0 && q.hasRoom(q.pushers[0].item) {
+		p := q.pushers[0]
+		q.pushers = slices.Delete(q.pushers, 0, 1)
+		q.add(p.item)
+		p.added <- struct{}{}
+	}
+	if q.poppers > 0 && q.len() > 0 {
+		select {
+		case q.ready <- struct{}{}:
+		default: // the token is there
+		}
+	}
+	if q.unheard && q.news != nil {
+		close(q.news)
+		q.news = nil
+	}
+	q.unheard = false
+}
+
+func (q *Queue) len() int { return len(q.items) - q.head }
+
+func (q *Queue) hasRoom(it Item) bool {
+	return q.hasNormalRoom(it) || q.wide > 0 && q.hasWideRoom(1, len(it.Data))
+}
+
+func (q *Queue) hasNormalRoom(it Item) bool {
+	return q.len() == 0 || q.len() < Messages && q.bytes+len(it.Data) <= Bytes
+}
+
+// hasWideRoom reports whether n items, together of the given size, have room in a widened queue.
+func (q *Queue) hasWideRoom(n, bytes int) bool {
+	return q.len() == 0 || q.bytes+bytes+(q.len()+n)*overhead <= WideBytes
+}
+
+// add appends an item.
+func (q *Queue) add(it Item) {
+	if q.head > 0 && len(q.items) == cap(q.items) && (q.head >= len(q.items)/2 || len(q.items) <= few) {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, entry{it, q.number})
+	q.number++
+	q.bytes += len(it.Data)
+	q.unheard = true
+}
+
+// find returns the index of the first item with the given number or a greater one.
+func (q *Queue) find(number uint64) int {
+	i, _ := slices.BinarySearchFunc(q.items[q.head:], number, func(e entry, number uint64) int {
+		return cmp.Compare(e.number, number)
+	})
+	return q.head + i
+}
+
+// take takes the item at index i.
+func (q *Queue) take(i int) Item {
+	it := q.items[i].Item
+	q.bytes -= len(it.Data)
+	if i == q.head {
+		q.items[i] = entry{}
+		q.head++
+	} else {
+		q.items = slices.Delete(q.items, i, i+1)
+	}
+	switch {
+	case q.head < len(q.items):
+	case cap(q.items) > few: // it was widened
+		q.items, q.head = nil, 0
+	default:
+		q.items, q.head = q.items[:0], 0
+	}
+	q.settle()
+	return it
+}
