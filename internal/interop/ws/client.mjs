@@ -5,6 +5,10 @@ import { once } from "node:events";
 import WebSocket from "ws";
 
 const url = process.argv[2];
+setTimeout(() => {
+  console.error("not done after a minute");
+  process.exit(1);
+}, 60_000);
 
 async function connect() {
   const ws = new WebSocket(url, { perMessageDeflate: false });

@@ -31,7 +31,7 @@ if [ ! -s "$tmp/url" ]; then
 	exit 1
 fi
 
-if ! timeout 60 node "$tmp/client.mjs" "$(cat "$tmp/url")"; then
+if ! node "$tmp/client.mjs" "$(cat "$tmp/url")"; then
 	cat "$tmp/log" >&2
 	exit 1
 fi
