@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/apigws/apigws/cmd/apigws/internal/cli"
+	"github.com/apigws/apigws/cmd/apigws/internal/connect"
 	"github.com/apigws/apigws/cmd/apigws/internal/costs"
 )
 
@@ -27,6 +28,7 @@ func newRoot() *cobra.Command {
 	}
 	root.PersistentFlags().Bool("json", false, "print JSON, one object a line")
 	root.AddCommand(
+		connect.Command(),
 		costs.Command(),
 		versionCommand(),
 	)

@@ -74,3 +74,12 @@ func JSON(cmd *cobra.Command) bool {
 	asJSON, _ := cmd.Flags().GetBool("json") // there is none in tests of a subcommand alone
 	return asJSON
 }
+
+// OneURL is the Args of a subcommand that takes a URL.
+func OneURL(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return &Error{Code: Usage, Err: fmt.Errorf("%s takes one URL, and %d arguments were given", cmd.Name(), len(args)),
+			Hint: "Such as wss://abc123.execute-api.eu-west-1.amazonaws.com/prod"}
+	}
+	return nil
+}

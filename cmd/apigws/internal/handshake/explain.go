@@ -31,19 +31,22 @@ func (f *Flags) Explain(err error, rawURL string) error {
 		return err
 	case errors.As(err, &option):
 		return &cli.Error{Code: cli.Usage, Err: errors.New(optionText(option)), Hint: optionHint(option)}
-	case errors.As(err, &refused) && refused.StatusCode != 0 && refused.Err == nil:
-		return &cli.Error{
-			Code: cli.NotConnected,
-			Err: fmt.Errorf("the gateway refused the handshake: %d %s",
-				refused.StatusCode, http.StatusText(refused.StatusCode)),
-			Hint: f.statusHint(err, refused.StatusCode, rawURL),
-		}
 	}
-	return &cli.Error{Code: cli.NotConnected, Err: errors.New(Text(err)), Hint: networkHint(err, rawURL)}
+	text, hint := Text(err), networkHint(err, rawURL)
+	if errors.As(err, &refused) && refused.StatusCode != 0 && refused.Err == nil {
+		text = fmt.Sprintf("the gateway refused the handshake: %d %s", refused.StatusCode, http.StatusText(refused.StatusCode))
+		hint = f.statusHint(err, refused.StatusCode, rawURL)
+	}
+	if errors.Is(err, context.DeadlineExceeded) { // --timeout is over; err has the last failure, too
+		text = "no connection in time: " + strings.TrimPrefix(text, context.DeadlineExceeded.Error()+": ")
+	}
+	return &cli.Error{Code: cli.NotConnected, Err: errors.New(text), Hint: hint}
 }
 
-// Text is the text of an error of the library without the library's own prefix.
-func Text(err error) string { return strings.ReplaceAll(err.Error(), "apigws: ", "") }
+// Text is the text of an error of the library without the library's own prefixes.
+func Text(err error) string {
+	return strings.TrimPrefix(strings.ReplaceAll(err.Error(), "apigws: ", ""), "client is closed: ")
+}
 
 func optionHint(e *apigws.OptionError) string {
 	if e.Field == "sigv4.Options.Region" {
@@ -109,7 +112,7 @@ func networkHint(err error, rawURL string) string {
 			"\"apigws gateway --tls\"."
 	case errors.As(err, &hostname):
 		return "The certificate is for another host: dial that one."
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "The server does not speak TLS: ws:// may be meant."
 	case errors.Is(err, syscall.ECONNREFUSED) && isLoopback(u.Hostname()):
 		return "Nothing listens there. \"apigws gateway\" serves an API on this machine."

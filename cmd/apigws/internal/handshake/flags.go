@@ -157,7 +157,7 @@ func trusting(file string) (*http.Client, error) {
 	return &http.Client{Transport: transport}, nil
 }
 
-// OptionText names an option of the library as the flag that stands for it.
+// optionText names an option of the library as the flag that stands for it.
 func optionText(e *apigws.OptionError) string {
 	names := map[string]string{
 		"url":                  "the URL",

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/apigws/apigws/cmd/apigws/internal/cli"
 	"github.com/apigws/apigws/sigv4"
@@ -19,7 +20,7 @@ container's or the instance's role.`
 
 // signer returns a function that signs handshakes with the credentials that the AWS SDK finds.
 func signer(ctx context.Context, rawURL, profile, region string) (func(*http.Request) error, error) {
-	var load []func(*config.LoadOptions) error
+	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})} // what it logs is in the error, too
 	if profile != "" {
 		load = append(load, config.WithSharedConfigProfile(profile))
 	}
