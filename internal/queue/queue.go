@@ -63,7 +63,7 @@ type Queue struct {
 	wide    int32         // calls of Widen less calls of Narrow
 	poppers int32         // calls of Pop that wait for ready
 	ready   chan struct{} // holds a token when a Pop should look again; nil until one waits
-	news    chan struct{} // closed when a PopMatch should look again; nil when none waits
+	news    chan struct{} // closed when a PopMatch should look again; nil until one waits
 	unheard bool          // items were added since settle was last called
 	pushers []*push       // calls of Push that wait for room, in order
 	spare   *push         // for the next Push that waits
@@ -91,10 +91,10 @@ func New() *Queue { return &Queue{} }
 func (q *Queue) TryPush(it Item) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.sequel != nil || len(q.pushers) > 0 || !q.hasRoom(it) {
+	if q.sequel != nil || len(q.pushers) > 0 || !q.hasRoom(len(it.Data)) {
 		return false
 	}
-	q.add(it)
+	q.add(&it)
 	return true
 }
 
@@ -103,8 +103,8 @@ func (q *Queue) TryPush(it Item) bool {
 // next: another one once MoveTo was called. Push also does what Announce does.
 func (q *Queue) Push(it Item, stop <-chan struct{}) *Queue {
 	q = q.lock()
-	if len(q.pushers) == 0 && q.hasRoom(it) {
-		q.add(it)
+	if len(q.pushers) == 0 && q.hasRoom(len(it.Data)) {
+		q.add(&it)
 		q.settle()
 		q.mu.Unlock()
 		return q
@@ -131,7 +131,7 @@ func (q *Queue) Push(it Item, stop <-chan struct{}) *Queue {
 	if stopped {
 		if i := slices.Index(q.pushers, p); i >= 0 {
 			q.pushers = slices.Delete(q.pushers, i, i+1)
-			q.add(it)
+			q.add(&it)
 			q.settle()
 		} else {
 			<-p.added // somebody has made room meanwhile
@@ -173,7 +173,8 @@ func (q *Queue) Pop(ctx context.Context, closed <-chan struct{}) (it Item, ok bo
 		q.mu.Lock()
 		q.poppers--
 	}
-	return q.take(q.head), true
+	q.take(q.head, &it)
+	return it, true
 }
 
 // PopMatch takes the first item without an Err whose Data matches. The others stay where they are.
@@ -204,7 +205,8 @@ func (q *Queue) PopMatch(ctx context.Context, closed <-chan struct{}, match func
 				continue
 			}
 			if i := q.find(e.number); i < len(q.items) && q.items[i].number == e.number {
-				return q.take(i), true
+				q.take(i, &it)
+				return it, true
 			}
 			continue // another call has taken it
 		}
@@ -247,7 +249,7 @@ func (q *Queue) MoveTo(next *Queue) {
 	next = next.lock()
 	defer next.mu.Unlock()
 	for _, e := range q.items[q.head:] {
-		next.add(e.Item)
+		next.add(&e.Item)
 	}
 	next.pushers = append(next.pushers, q.pushers...)
 	next.wide += q.wide
@@ -278,7 +280,7 @@ func (q *Queue) Narrow() {
 func (q *Queue) Full() bool {
 	q = q.lock()
 	defer q.mu.Unlock()
-	return len(q.pushers) > 0 || !q.hasNormalRoom(Item{})
+	return len(q.pushers) > 0 || !q.hasNormalRoom(0)
 }
 
 // Overfull reports whether a Push would have to wait in a widened queue.
@@ -317,10 +319,10 @@ func (q *Queue) lock() *Queue {
 // settle adds what waiting calls of Push bring, as far as there is room, and wakes the calls that
 // have something to do.
 func (q *Queue) settle() {
-	for len(q.pushers) > 0 && q.hasRoom(q.pushers[0].item) {
+	for len(q.pushers) > 0 && q.hasRoom(len(q.pushers[0].item.Data)) {
 		p := q.pushers[0]
 		q.pushers = slices.Delete(q.pushers, 0, 1)
-		q.add(p.item)
+		q.add(&p.item)
 		p.added <- struct{}{}
 	}
 	if q.poppers > 0 && q.len() > 0 {
@@ -338,12 +340,13 @@ func (q *Queue) settle() {
 
 func (q *Queue) len() int { return len(q.items) - q.head }
 
-func (q *Queue) hasRoom(it Item) bool {
-	return q.hasNormalRoom(it) || q.wide > 0 && q.hasWideRoom(1, len(it.Data))
+// hasRoom reports whether an item with n bytes of Data has room.
+func (q *Queue) hasRoom(n int) bool {
+	return q.hasNormalRoom(n) || q.wide > 0 && q.hasWideRoom(1, n)
 }
 
-func (q *Queue) hasNormalRoom(it Item) bool {
-	return q.len() == 0 || q.len() < Messages && q.bytes+len(it.Data) <= Bytes
+func (q *Queue) hasNormalRoom(n int) bool {
+	return q.len() == 0 || q.len() < Messages && q.bytes+n <= Bytes
 }
 
 // hasWideRoom reports whether n items, together of the given size, have room in a widened queue.
@@ -351,14 +354,14 @@ func (q *Queue) hasWideRoom(n, bytes int) bool {
 	return q.len() == 0 || q.bytes+bytes+(q.len()+n)*overhead <= WideBytes
 }
 
-// add appends an item.
-func (q *Queue) add(it Item) {
+// add appends an item. A pointer, because copies of an item are half of what a Push costs.
+func (q *Queue) add(it *Item) {
 	if q.head > 0 && len(q.items) == cap(q.items) && (q.head >= len(q.items)/2 || len(q.items) <= few) {
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0
 	}
-	q.items = append(q.items, entry{it, q.number})
+	q.items = append(q.items, entry{*it, q.number})
 	q.number++
 	q.bytes += len(it.Data)
 	q.unheard = true
@@ -372,9 +375,9 @@ func (q *Queue) find(number uint64) int {
 	return q.head + i
 }
 
-// take takes the item at index i.
-func (q *Queue) take(i int) Item {
-	it := q.items[i].Item
+// take moves the item at index i to it.
+func (q *Queue) take(i int, it *Item) {
+	*it = q.items[i].Item
 	q.bytes -= len(it.Data)
 	if i == q.head {
 		q.items[i] = entry{}
@@ -390,5 +393,4 @@ func (q *Queue) take(i int) Item {
 		q.items, q.head = q.items[:0], 0
 	}
 	q.settle()
-	return it
 }

@@ -1,0 +1,142 @@
+package queue
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// ended is a context that has ended.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+func item(s string) Item { return Item{Data: []byte(s)} }
+
+// sized returns an item with n bytes of Data.
+func sized(n int) Item { return Item{Data: make([]byte, n)} }
+
+// fill puts n items with Data s into q by TryPush.
+func fill(t *testing.T, q *Queue, n int, s string) {
+	t.Helper()
+	for range n {
+		if !q.TryPush(item(s)) {
+			t.Fatal("no room")
+		}
+	}
+}
+
+// rest takes all that is in q and returns it, without the items of fill(q, n, "-").
+func rest(q *Queue) string {
+	var all []string
+	for {
+		it, ok := q.Pop(ended, nil)
+		if !ok {
+			return strings.Join(all, " ")
+		}
+		if s := string(it.Data); s != "-" {
+			all = append(all, s)
+		}
+	}
+}
+
+// A call is a call of Push, Pop or PopMatch on a goroutine of its own.
+type call[T any] struct {
+	what  string
+	ended chan T
+}
+
+// begin calls f and returns when the call waits or has ended.
+func begin[T any](what string, f func() T) call[T] {
+	c := call[T]{what, make(chan T, 1)}
+	go func() { c.ended <- f() }()
+	synctest.Wait()
+	return c
+}
+
+func (c call[T]) waits(t *testing.T) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case v := <-c.ended:
+		t.Fatalf("%s has returned %v, want it to wait", c.what, v)
+	default:
+	}
+}
+
+// returns returns what the call has returned. The test fails when it still waits.
+func (c call[T]) returns(t *testing.T) (v T) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case v = <-c.ended:
+	default:
+		t.Fatalf("%s waits, want it to return", c.what)
+	}
+	return v
+}
+
+// bubble runs a test in a synctest bubble. What waits when the test has ended is let go.
+func bubble(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+// pushing begins a Push that ends with the test at the latest.
+func pushing(t *testing.T, q *Queue, it Item) (c call[*Queue], stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	return begin("Push", func() *Queue { return q.Push(it, ctx.Done()) }), cancel
+}
+
+// popping begins a Pop that ends with the test at the latest. It returns the Data, and "none" for none.
+func popping(t *testing.T, q *Queue) call[string] {
+	return begin("Pop", func() string { return text(q.Pop(t.Context(), nil)) })
+}
+
+// matching begins a PopMatch for an item whose Data is s.
+func matching(t *testing.T, q *Queue, s string) call[string] {
+	return begin("PopMatch", func() string {
+		return text(q.PopMatch(t.Context(), nil, func(p []byte) bool { return string(p) == s }))
+	})
+}
+
+func text(it Item, ok bool) string {
+	if !ok {
+		return "none"
+	}
+	return string(it.Data)
+}
+
+func want[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+// atRest fails the test unless nobody waits in q, and nothing is left of those who did.
+func atRest(t *testing.T, q *Queue) {
+	t.Helper()
+	if !q.mu.TryLock() {
+		t.Fatal("at rest: locked")
+	}
+	defer q.mu.Unlock()
+	if q.poppers != 0 || len(q.pushers) != 0 || q.wide != 0 {
+		t.Errorf("at rest: %d poppers, %d pushers, widened %d times", q.poppers, len(q.pushers), q.wide)
+	}
+	for i, e := range q.items[:cap(q.items)] {
+		if i >= q.head && i < len(q.items) {
+			continue
+		}
+		if e.Data != nil || e.Err != nil {
+			t.Errorf("entry %d of %d to %d still holds %v", i, q.head, len(q.items), e.Item)
+		}
+	}
+	if q.spare != nil && (q.spare.item.Data != nil || len(q.spare.added) != 0) {
+		t.Errorf("the spare push holds %v and %d tokens", q.spare.item, len(q.spare.added))
+	}
+}

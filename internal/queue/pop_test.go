@@ -1,0 +1,228 @@
+package queue
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+)
+
+func TestOrder(t *testing.T) {
+	q := New()
+	next, taken := 0, 0
+	for round := range 1000 { // of lengths that go up and down
+		for range round % 13 {
+			if q.TryPush(Item{Data: []byte{1}, Size: int64(next)}) {
+				next++
+			}
+		}
+		for range round % 11 {
+			it, ok := q.Pop(ended, nil)
+			if !ok {
+				break
+			}
+			want(t, "item", it.Size, int64(taken))
+			taken++
+		}
+		want(t, "Len", q.Len(), next-taken)
+		atRest(t, q)
+		if cap(q.items) > few {
+			t.Fatalf("room for %d items, want at most %d", cap(q.items), few)
+		}
+	}
+	if taken < 1000 {
+		t.Errorf("%d items taken, want more", taken)
+	}
+}
+
+// Push and Announce wake a Pop that waits; TryPush alone does not: that would cost as much as the
+// messages do.
+func TestPopWaits(t *testing.T) {
+	t.Run("Push", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			q := New()
+			c := popping(t, q)
+			c.waits(t)
+			q.Push(item("a"), nil)
+			want(t, "Pop", c.returns(t), "a")
+			atRest(t, q)
+		})
+	})
+	t.Run("TryPush and Announce", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			q := New()
+			c := popping(t, q)
+			q.TryPush(item("a"))
+			c.waits(t)
+			q.Announce()
+			want(t, "Pop", c.returns(t), "a")
+			atRest(t, q)
+		})
+	})
+	t.Run("TryPush and a Push that waits", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			q := New()
+			c := popping(t, q)
+			fill(t, q, Messages, "-")
+			c.waits(t)
+			p, _ := pushing(t, q, item("a"))
+			want(t, "Pop", c.returns(t), "-")
+			p.returns(t)
+		})
+	})
+}
+
+// One announcement of many items wakes as many calls, and no more.
+func TestManyPops(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := New()
+		var calls []call[string]
+		for range 5 {
+			calls = append(calls, popping(t, q))
+		}
+		fill(t, q, 3, "a")
+		q.Announce()
+		synctest.Wait()
+		served := 0
+		for _, c := range calls {
+			served += len(c.ended)
+		}
+		want(t, "calls that have returned", served, 3)
+		fill(t, q, 2, "a")
+		q.Announce()
+		for _, c := range calls {
+			want(t, "Pop", c.returns(t), "a")
+		}
+		atRest(t, q)
+	})
+}
+
+// A token that is left over makes no Pop return without an item.
+func TestPopAfterOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := New()
+		c := popping(t, q)
+		q.mu.Lock()
+		q.add(&Item{})
+		q.settle() // the call is woken, and cannot go on before Unlock
+		var it Item
+		q.take(q.head, &it)
+		q.mu.Unlock()
+		c.waits(t)
+		q.Push(item("a"), nil)
+		want(t, "Pop", c.returns(t), "a")
+	})
+}
+
+// What is there is returned although ctx has ended or closed is closed; only then are they obeyed.
+func TestPopEnds(t *testing.T) {
+	pops := map[string]func(q *Queue, ctx context.Context, closed <-chan struct{}) (Item, bool){
+		"Pop": (*Queue).Pop,
+		"PopMatch": func(q *Queue, ctx context.Context, closed <-chan struct{}) (Item, bool) {
+			return q.PopMatch(ctx, closed, func([]byte) bool { return true })
+		},
+	}
+	ends := map[string]func(t *testing.T) (ctx context.Context, closed <-chan struct{}, end func()){
+		"ctx": func(t *testing.T) (context.Context, <-chan struct{}, func()) {
+			ctx, cancel := context.WithCancel(t.Context())
+			return ctx, nil, cancel
+		},
+		"closed": func(t *testing.T) (context.Context, <-chan struct{}, func()) {
+			closed := make(chan struct{})
+			return t.Context(), closed, func() { close(closed) }
+		},
+	}
+	for popName, popFunc := range pops {
+		for endName, endFunc := range ends {
+			t.Run(popName+"/"+endName, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					q := New()
+					ctx, closed, end := endFunc(t)
+					end()
+					q.TryPush(item("a"))
+					want(t, "ended before", text(popFunc(q, ctx, closed)), "a")
+					want(t, "ended before, nothing there", text(popFunc(q, ctx, closed)), "none")
+
+					ctx, closed, end = endFunc(t)
+					c := begin(popName, func() string { return text(popFunc(q, ctx, closed)) })
+					c.waits(t)
+					end()
+					want(t, "ended while waiting", c.returns(t), "none")
+
+					ctx, closed, end = endFunc(t)
+					c = begin(popName, func() string { return text(popFunc(q, ctx, closed)) })
+					q.mu.Lock()
+					end() // the call is woken by this, and cannot go on before Unlock
+					q.add(&Item{Data: []byte("b")})
+					q.mu.Unlock()
+					want(t, "ended when an item came", c.returns(t), "b")
+				})
+			})
+		}
+	}
+}
+
+// A queue in which nobody has waited has no channels, and one that was widened gives its memory back.
+func TestMemory(t *testing.T) {
+	q := New()
+	q.TryPush(item("a"))
+	q.Announce()
+	q.Pop(ended, nil)
+	if q.ready != nil || q.news != nil || q.spare != nil {
+		t.Error("a queue in which nobody has waited holds what is for those who wait")
+	}
+	if got := testing.AllocsPerRun(1000, func() {
+		q.TryPush(Item{})
+		q.Announce()
+		q.Pop(ended, nil)
+	}); got != 0 {
+		t.Errorf("%v allocations a message, want 0", got)
+	}
+	q.Widen()
+	fill(t, q, 10*Messages, "-")
+	rest(q)
+	want(t, "room that is kept", cap(q.items), 0)
+}
+
+func BenchmarkPushPop(b *testing.B) {
+	q := New()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	it := sized(128)
+	b.ReportAllocs()
+	for b.Loop() {
+		q.TryPush(it)
+		q.Announce()
+		q.Pop(ctx, nil)
+	}
+}
+
+// As BenchmarkPushPop, from a goroutine to another, 30 items to a packet.
+func BenchmarkPackets(b *testing.B) {
+	const packet = 30
+	q := New()
+	stop := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		it := sized(128)
+		for {
+			for range packet {
+				if !q.TryPush(it) {
+					q.Push(it, stop)
+				}
+			}
+			select {
+			case <-stop:
+				return
+			default:
+				q.Announce()
+			}
+		}
+	}()
+	b.ReportAllocs()
+	for b.Loop() {
+		q.Pop(b.Context(), nil)
+	}
+	close(stop)
+	<-ended
+}

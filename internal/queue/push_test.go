@@ -1,0 +1,226 @@
+package queue
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// Sizes beside the bounds, in normal times and widened: what TryPush takes, and what Full and Overfull
+// say before it.
+func TestRoom(t *testing.T) {
+	many := func(n, size int) []int { return slices.Repeat([]int{size}, n) }
+	const wideItems = WideBytes / overhead
+	for name, tc := range map[string]struct {
+		there          []int // sizes of the items in the queue
+		size           int   // of the next
+		normal, wide   bool  // is there room for it?
+		full, overfull bool
+	}{
+		"empty":                      {size: 1, normal: true, wide: true},
+		"empty, a huge item":         {size: WideBytes + 1, normal: true, wide: true},
+		"one less than Messages":     {there: many(Messages-1, 0), normal: true, wide: true},
+		"Messages":                   {there: many(Messages, 0), wide: true, full: true},
+		"up to Bytes":                {there: many(1, Bytes-10), size: 10, normal: true, wide: true},
+		"beyond Bytes":               {there: many(1, Bytes-10), size: 11, wide: true},
+		"Bytes, an empty item":       {there: many(1, Bytes), normal: true, wide: true},
+		"more than Bytes":            {there: many(1, Bytes+1), wide: true, full: true},
+		"up to WideBytes":            {there: many(1, WideBytes-2*overhead-10), size: 10, wide: true, full: true},
+		"beyond WideBytes":           {there: many(1, WideBytes-2*overhead-10), size: 11, full: true},
+		"WideBytes":                  {there: many(1, WideBytes-2*overhead), wide: true, full: true},
+		"more than WideBytes":        {there: many(1, WideBytes-2*overhead+1), full: true, overfull: true},
+		"empty items up to the last": {there: many(wideItems-1, 0), wide: true, full: true},
+		"empty items":                {there: many(wideItems, 0), full: true, overfull: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := New()
+			stop := make(chan struct{})
+			close(stop)
+			for _, size := range tc.there {
+				q.Push(sized(size), stop)
+			}
+			want(t, "Full", q.Full(), tc.full)
+			want(t, "Overfull", q.Overfull(), tc.overfull)
+			want(t, "room", q.TryPush(sized(tc.size)), tc.normal)
+			if tc.normal {
+				return // and so there is room in a widened queue
+			}
+			q.Widen()
+			want(t, "Full when widened", q.Full(), tc.full)
+			want(t, "room when widened", q.TryPush(sized(tc.size)), tc.wide)
+		})
+	}
+}
+
+// The bytes of what was taken are free again.
+func TestRoomAfterPop(t *testing.T) {
+	q := New()
+	for range 3 {
+		want(t, "room for Bytes", q.TryPush(sized(Bytes)), true)
+		want(t, "room for more", q.TryPush(sized(1)), false)
+		q.Pop(ended, nil)
+	}
+	q.TryPush(item("x"))
+	want(t, "room beside one byte", q.TryPush(sized(Bytes-1)), true)
+	q.PopMatch(ended, nil, func(p []byte) bool { return len(p) > 1 })
+	want(t, "room beside one byte, again", q.TryPush(sized(Bytes-1)), true)
+}
+
+// Pop and PopMatch make room, and Widen does: each wakes the Push that waits for it.
+func TestPushWaitsForRoom(t *testing.T) {
+	for name, tc := range map[string]struct {
+		there int
+		room  func(*Queue)
+	}{
+		"Pop":      {Messages, func(q *Queue) { q.Pop(ended, nil) }},
+		"PopMatch": {Messages, func(q *Queue) { q.PopMatch(ended, nil, func([]byte) bool { return true }) }},
+		"Widen":    {Messages, (*Queue).Widen},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				q := New()
+				fill(t, q, tc.there, "-")
+				a, _ := pushing(t, q, item("a"))
+				a.waits(t)
+				tc.room(q)
+				want(t, "next queue", a.returns(t), q)
+				want(t, "in the queue", rest(q), "a")
+			})
+		})
+	}
+}
+
+// Push is first come, first served, however large the first one is.
+func TestPushInOrder(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := New()
+		q.TryPush(sized(Bytes - 1))
+		large, _ := pushing(t, q, sized(2))
+		small, _ := pushing(t, q, item("b"))
+		small.waits(t)
+		want(t, "TryPush before those who wait", q.TryPush(item("x")), false)
+		q.Pop(ended, nil)
+		large.returns(t) // and with it the one behind it, which fits, too
+		small.returns(t)
+		want(t, "in the queue", rest(q), "\x00\x00 b")
+		atRest(t, q)
+	})
+}
+
+// One item that is taken may make room for many.
+func TestOnePopManyPushes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := New()
+		q.TryPush(sized(Bytes + 1))
+		var pushes []call[*Queue]
+		for i := range 3 {
+			c, _ := pushing(t, q, item(fmt.Sprint(i)))
+			pushes = append(pushes, c)
+		}
+		q.Pop(ended, nil)
+		for _, c := range pushes {
+			c.returns(t)
+		}
+		want(t, "in the queue", rest(q), "0 1 2")
+	})
+}
+
+// A Push that is stopped adds its item all the same, and leaves those that wait with it in order.
+func TestPushStopped(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := New()
+		fill(t, q, Messages, "-")
+		a, _ := pushing(t, q, item("a"))
+		b, stop := pushing(t, q, item("b"))
+		c, _ := pushing(t, q, item("c"))
+		stop()
+		want(t, "next queue", b.returns(t), q)
+		want(t, "Len", q.Len(), Messages+1)
+		q.Pop(ended, nil) // what was added without room counts
+		a.waits(t)
+		q.Pop(ended, nil)
+		a.returns(t)
+		c.waits(t)
+		q.Pop(ended, nil)
+		c.returns(t)
+		want(t, "in the queue", rest(q), "b a c")
+		atRest(t, q)
+	})
+}
+
+// Push may be stopped in the very moment in which there is room.
+func TestPushStoppedWithRoom(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := New()
+		fill(t, q, Messages, "-")
+		a, stop := pushing(t, q, item("a"))
+		q.mu.Lock()
+		stop() // the call is woken by this, and cannot go on before Unlock
+		var it Item
+		q.take(q.head, &it)
+		q.mu.Unlock()
+		a.returns(t)
+		b, _ := pushing(t, q, item("b"))
+		b.waits(t) // and takes nothing that was meant for a
+		want(t, "in the queue", rest(q), "a b")
+		b.returns(t)
+		atRest(t, q)
+	})
+}
+
+// A Push that waits needs no memory of its own when another one has waited before.
+func TestPushAllocations(t *testing.T) {
+	q := New()
+	fill(t, q, Messages, "-")
+	stop := make(chan struct{})
+	close(stop)
+	it := item("a")
+	if n := testing.AllocsPerRun(1000, func() {
+		q.Push(it, stop)
+		q.Pop(ended, nil)
+	}); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}
+
+// Full and Overfull count those who wait: a large item may wait where a small one had room.
+func TestFullWhilePushWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := New()
+		q.TryPush(sized(10))
+		want(t, "Full", q.Full(), false)
+		pushing(t, q, sized(Bytes))
+		want(t, "Full while a Push waits", q.Full(), true)
+		want(t, "Overfull while one waits that has wide room", q.Overfull(), false)
+		pushing(t, q, sized(WideBytes-Bytes-10-4*overhead))
+		want(t, "Overfull while two wait that have wide room", q.Overfull(), false)
+		pushing(t, q, sized(1))
+		want(t, "Overfull", q.Overfull(), true)
+	})
+}
+
+func TestWidenIsCounted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := New()
+		fill(t, q, Messages, "-")
+		q.Widen()
+		q.Widen()
+		q.Narrow()
+		fill(t, q, 1, "-")
+		q.Narrow()
+		want(t, "TryPush when narrow again", q.TryPush(item("x")), false)
+		want(t, "Len", q.Len(), Messages+1)
+		a, _ := pushing(t, q, item("a"))
+		a.waits(t)
+		q.Pop(ended, nil)
+		a.waits(t) // what was taken in before counts
+		q.Pop(ended, nil)
+		a.returns(t)
+
+		defer func() {
+			want(t, "panic of a Narrow too many", recover(), any("queue: Narrow without Widen"))
+			atRest(t, q)
+		}()
+		q.Narrow()
+	})
+}
