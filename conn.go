@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/apigws/apigws/internal/redact"
 )
 
 // verdictDelay is how long a failed write waits for the reader to find out
@@ -31,7 +33,7 @@ type Conn struct {
 	gap        time.Duration
 	opened     time.Time
 	protocol   string
-	secrets    []string // of its handshake; until OnConnect has returned
+	secrets    redact.Secrets // of its handshake; until OnConnect has returned
 
 	wire   *wire
 	frames frameReader // of the wire; only the reader uses it

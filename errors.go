@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+
+	"github.com/apigws/apigws/internal/redact"
 )
 
 var (
@@ -38,6 +41,26 @@ var (
 	ErrWriteTimeout = errors.New("apigws: write timed out")
 )
 
+// prefix begins the text of every error of this package. Inside of another such text it is left out.
+const prefix = "apigws: "
+
+// errorf is fmt.Errorf for errors of this package. The format has no prefix; what it wraps may have.
+func errorf(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &prefixed{prefix + bare(err), err}
+}
+
+type prefixed struct {
+	text string
+	err  error
+}
+
+func (e *prefixed) Error() string { return e.text }
+func (e *prefixed) Unwrap() error { return e.err }
+
+// bare returns the text of err without any prefix.
+func bare(err error) string { return strings.ReplaceAll(err.Error(), prefix, "") }
+
 // An OptionError says that Dial was called with an argument or an option that
 // cannot work. Nothing was connected.
 type OptionError struct {
@@ -50,11 +73,11 @@ func (e *OptionError) Error() string {
 	return fmt.Sprintf("apigws: %s %s", e.Field, e.Problem)
 }
 
-// A HandshakeError says that no connection came about. Its text holds neither
-// the query string nor headers nor the body.
+// A HandshakeError says that no connection came about. Its text holds neither the query string nor
+// headers nor the body.
 type HandshakeError struct {
-	// StatusCode is the status of the answer; 0 when there was none. API
-	// Gateway passes the status of the $connect integration through.
+	// StatusCode is the status of the answer; 0 when there was none. API Gateway passes the status of the
+	// $connect integration through.
 	StatusCode int
 	// Header is the header of the answer.
 	Header http.Header
@@ -70,14 +93,37 @@ func (e *HandshakeError) Error() string {
 	case e.Err == nil:
 		return fmt.Sprintf("apigws: handshake refused: %d %s", e.StatusCode, http.StatusText(e.StatusCode))
 	case e.StatusCode == 0:
-		return fmt.Sprintf("apigws: handshake failed: %v", e.Err)
+		return "apigws: handshake: " + bare(e.Err)
 	default:
-		return fmt.Sprintf("apigws: handshake failed with status %d: %v", e.StatusCode, e.Err)
+		return fmt.Sprintf("apigws: handshake: status %d: %s", e.StatusCode, bare(e.Err))
 	}
 }
 
 // Unwrap returns Err.
 func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// A hookError is a failure of OnConnect or Prepare.
+type hookError struct {
+	hook      string
+	err       error // filtered
+	permanent bool  // the hook has returned an *OptionError
+}
+
+// newHookError makes an error of what a hook has returned, without the secrets in it.
+func newHookError(hook string, err error, secrets *redact.Secrets) error {
+	var wrong *OptionError
+	return &hookError{hook, secrets.Hook(err), errors.As(err, &wrong)}
+}
+
+func (e *hookError) Error() string { return "apigws: " + e.hook + ": " + bare(e.err) }
+
+// Is finds what the hook has returned, but for what it says of clients and messages: those are not the
+// client and the messages of whoever gets this error.
+func (e *hookError) Is(target error) bool {
+	return target != ErrClosed && target != ErrNotSent && target != ErrUnconfirmed && errors.Is(e.err, target)
+}
+
+func (e *hookError) As(target any) bool { return errors.As(e.err, target) }
 
 // A CloseError is the close frame with which the gateway ended a connection.
 type CloseError struct {

@@ -1,9 +1,9 @@
 package apigws
 
 import (
-	"runtime"
-	"strings"
 	"sync"
+
+	"github.com/apigws/apigws/internal/callback"
 )
 
 // hooks runs the callbacks that must be in order and never concurrent, on a
@@ -68,29 +68,9 @@ func (h *hooks) wait() {
 	}
 }
 
-// runHook marks, for inHook, the stack of everything that a user's callback
-// calls.
-//
-//go:noinline
-func runHook(f func()) { f() }
+func runHook(f func()) { callback.Run(f) }
 
 // inHook reports whether the caller runs inside a callback. Close asks this:
 // it waits for the goroutines of the client, and a callback that calls Close
 // is on one of them.
-func inHook() bool {
-	pcs := make([]uintptr, 64)
-	for skip := 2; ; skip += len(pcs) {
-		n := runtime.Callers(skip, pcs)
-		if n == 0 {
-			return false
-		}
-		frames := runtime.CallersFrames(pcs[:n])
-		for more := true; more; {
-			var frame runtime.Frame
-			frame, more = frames.Next()
-			if strings.HasSuffix(frame.Function, "apigws.runHook") {
-				return true
-			}
-		}
-	}
-}
+func inHook() bool { return callback.Inside() }

@@ -256,24 +256,32 @@ func (o *Options) withDefaults() (*Options, error) {
 			return nil, &OptionError{"Subprotocols", "must be tokens (RFC 6455, section 4.1)"}
 		}
 	}
-	for field, values := range opts.Header {
+	if err := checkHeader(opts.Header); err != nil {
+		return nil, err
+	}
+	return &opts, nil
+}
+
+// checkHeader checks the header of a handshake. Its errors show no values.
+func checkHeader(header http.Header) error {
+	for field, values := range header {
 		if !isToken(field) {
-			return nil, &OptionError{"Header", "has a name that is not a token (RFC 9110, section 5.1)"}
+			return &OptionError{"Header", "has a name that is not a token (RFC 9110, section 5.1)"}
 		}
 		switch http.CanonicalHeaderKey(field) {
 		case "Host":
-			return nil, &OptionError{"Header", "must not hold Host: net/http does not send it; set the Host of the request in Prepare"}
+			return &OptionError{"Header", "must not hold Host: net/http does not send it; set the Host of the request in Prepare"}
 		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version",
 			"Sec-Websocket-Extensions", "Sec-Websocket-Protocol":
-			return nil, &OptionError{"Header", "must not hold " + field + ": the handshake sets it"}
+			return &OptionError{"Header", "must not hold " + field + ": the handshake sets it"}
 		}
 		// Every attempt would fail: a token read from a file likes to end in a
 		// newline.
 		if slices.ContainsFunc(values, hasControl) {
-			return nil, &OptionError{"Header", "has a control character in " + field}
+			return &OptionError{"Header", "has a control character in " + field}
 		}
 	}
-	return &opts, nil
+	return nil
 }
 
 // parseURL checks the URL to dial and returns it in its https form: the form
@@ -296,25 +304,17 @@ func (o *Options) parseURL(raw string) (*url.URL, error) {
 	if u.Fragment != "" {
 		return nil, &OptionError{"url", "must not have a fragment (RFC 6455, section 3)"}
 	}
-	if err := o.checkURL(u); err != nil {
-		return nil, err
-	}
-	return u, nil
-}
-
-// checkURL checks what Prepare may have changed too.
-func (o *Options) checkURL(u *url.URL) error {
 	if u.Hostname() == "" {
-		return &OptionError{"url", "has no host"}
+		return nil, &OptionError{"url", "has no host"}
 	}
 	if u.Scheme != "https" && !o.AllowInsecure && !isLoopback(u.Hostname()) {
-		return &OptionError{"url", "is not wss:// and its host is not loopback; Options.AllowInsecure would permit it"}
+		return nil, &OptionError{"url", "is not wss:// and its host is not loopback; Options.AllowInsecure would permit it"}
 	}
 	// The wss form is as long as the https form less two bytes.
 	if n := len(u.String()) - len("http") + len("ws"); n > o.Limits.URL {
-		return fmt.Errorf("%w: %w", &OptionError{"url", "is too long"}, &TooLargeError{n, o.Limits.URL})
+		return nil, errorf("%w: %w", &OptionError{"url", "is too long"}, &TooLargeError{n, o.Limits.URL})
 	}
-	return nil
+	return u, nil
 }
 
 func hasControl(s string) bool {

@@ -11,6 +11,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/apigws/apigws/internal/jitter"
+	"github.com/apigws/apigws/internal/redact"
 )
 
 // run is the life of a client. The state machine is the program counter:
@@ -291,14 +292,14 @@ func (c *Client) introduce(ctx context.Context, conn *Conn) error {
 		var err error
 		runHook(func() { err = c.opts.OnConnect(limited, conn) })
 		if err != nil {
-			err = redact(err, conn.secrets)
+			err = newHookError("OnConnect", err, &conn.secrets)
 			if conn.isDead() && !errors.Is(err, conn.cause) {
-				err = fmt.Errorf("%w: %w", err, conn.cause) // which ended its ctx
+				err = errorf("%w: %w", err, conn.cause) // which ended its ctx
 			}
-			return fmt.Errorf("apigws: OnConnect: %w", err)
+			return err
 		}
 	}
-	conn.secrets = nil
+	conn.secrets = redact.Secrets{}
 	if c.window != nil {
 		if err := c.provesPings(ctx, conn); err != nil {
 			return err
@@ -359,23 +360,31 @@ func (r *Reconnect) retry(err error) (again bool) {
 
 // Retryable reports whether a new connection is worth trying after err. Worth
 // it are network errors, every close code, failures of Prepare and OnConnect,
-// and the refusals 408, 429 and 5xx; other refusals, wrong options, and the
-// errors of a client that has ended are not. It is the default of
-// Reconnect.Retry, which grants a 401 or 403 one more try: the token may have
-// been stale.
+// and the refusals 408, 429 and 5xx. Not worth it are other refusals, wrong
+// options (also when Prepare returns an *OptionError), a certificate that does
+// not verify, an answer that is not TLS where TLS was dialled, and the errors of
+// a client that has ended. It is the default of Reconnect.Retry, which grants a
+// 401 or 403 one more try: the token may have been stale. A machine that roams
+// meets such certificates in networks that want a login first; its Retry may
+// say that they are worth another try.
 func Retryable(err error) bool {
 	if err == nil || errors.Is(err, ErrClosed) {
 		return false
 	}
 	var (
+		hook      *hookError
 		option    *OptionError
 		permanent *permanentError
 		refused   *HandshakeError
 	)
 	switch {
+	case errors.As(err, &hook):
+		return !hook.permanent
 	case errors.As(err, &option), errors.As(err, &permanent):
 		return false
-	case errors.As(err, &refused) && refused.StatusCode != 0:
+	case errors.As(err, &refused) && refused.StatusCode == 0:
+		return !neverTrusted(refused.Err)
+	case refused != nil:
 		switch code := refused.StatusCode; code {
 		case http.StatusRequestTimeout, http.StatusTooManyRequests:
 			return true
