@@ -6,8 +6,8 @@ go run ./examples/quickstart # the first command of the README
 go run ./examples/idle
 go run ./examples/chat -demo
 go run ./examples/service -demo
-go run ./examples/probe
 go run ./internal/herd
 
 step "the command"
 go -C cmd/apigws run . costs
+go -C cmd/apigws run . probe --fake

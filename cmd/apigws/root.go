@@ -10,6 +10,7 @@ import (
 	"github.com/apigws/apigws/cmd/apigws/internal/cli"
 	"github.com/apigws/apigws/cmd/apigws/internal/connect"
 	"github.com/apigws/apigws/cmd/apigws/internal/costs"
+	"github.com/apigws/apigws/cmd/apigws/internal/probe"
 )
 
 const long = `apigws works with WebSocket APIs of Amazon API Gateway from a terminal.
@@ -30,6 +31,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		connect.Command(),
 		costs.Command(),
+		probe.Command(),
 		versionCommand(),
 	)
 	return root

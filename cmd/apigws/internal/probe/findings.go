@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"errors"
@@ -33,7 +33,7 @@ func (r *report) idle() time.Duration {
 // come on the dot.
 func (r *report) counts(o *outcome) tristate {
 	switch {
-	case r.idle() == 0 || len(o.beats) == 0:
+	case r.idle() == 0 || len(o.sent) == 0:
 		return unknown
 	case o.lived > r.idle()+r.interval/2:
 		return yes
@@ -47,7 +47,7 @@ func (r *report) counts(o *outcome) tristate {
 // roundTrips returns those of the PINGs that were answered, in order of size.
 func (r *report) roundTrips() []time.Duration {
 	var all []time.Duration
-	for _, b := range r.pings.beats {
+	for _, b := range r.pings.sent {
 		if b.rtt > 0 {
 			all = append(all, b.rtt)
 		}
@@ -59,7 +59,7 @@ func (r *report) roundTrips() []time.Duration {
 // answered tells whether PINGs get PONGs.
 func (r *report) answered() tristate {
 	switch {
-	case len(r.pings.beats) == 0:
+	case len(r.pings.sent) == 0:
 		return unknown
 	case len(r.roundTrips()) > 0:
 		return yes
@@ -84,7 +84,7 @@ func (r *report) findings() []string {
 	case no:
 		add("A single message after %s did not move the cut.", short(r.interval))
 	}
-	rtts, sent := r.roundTrips(), len(r.pings.beats)
+	rtts, sent := r.roundTrips(), len(r.pings.sent)
 	switch r.answered() {
 	case yes:
 		add("PINGs are answered, %d of %d. Round trips: %v to %v, median %v.", len(rtts), sent,
@@ -121,7 +121,7 @@ func (r *report) findings() []string {
 		}
 	}
 	for _, message := range slices.Sorted(maps.Keys(refused)) {
-		add("The gateway answered %s with the error frame %q; -message chooses what is sent.", count(int64(refused[message]), "message"), message)
+		add("The gateway answered %s with the error frame %q; --message chooses what is sent.", count(int64(refused[message]), "message"), message)
 	}
 	return all
 }
@@ -156,7 +156,7 @@ func (r *report) advice() (text, code string) {
 				"at least every %s, and have the backend answer, so that you notice a dead path. %s", short(interval), elsewhere),
 			options("Disabled: true")
 	case pings != yes && messages == no:
-		return fmt.Sprintf("Nothing held the connection at intervals of %s. Try again with a shorter -interval.", short(r.interval)), ""
+		return fmt.Sprintf("Nothing held the connection at intervals of %s. Try again with a shorter --interval.", short(r.interval)), ""
 	default:
 		return tooEarly, ""
 	}

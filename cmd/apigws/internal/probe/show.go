@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func (p *probe) show(ctx context.Context, subjects []*subject, out io.Writer) {
 				open++
 			case !told[s]:
 				told[s] = true
-				fmt.Fprintf(out, "%s: %s\n", o.name, o.verdict())
+				fmt.Fprintf(out, "%s: %s\n", o.name, o.state())
 			}
 		}
 		fmt.Fprintf(out, "%s of %s, %d of %d open\n",
@@ -59,7 +59,7 @@ func (p *probe) redraw(ctx context.Context, subjects []*subject, out io.Writer) 
 				end = "x"
 			}
 			bar := strings.Repeat("=", filled) + end + strings.Repeat(" ", width-filled)
-			fmt.Fprintf(&lines, "\x1b[2K%-26s %s %s\n", o.name, bar, o.verdict())
+			fmt.Fprintf(&lines, "\x1b[2K%-26s %s %s\n", o.name, bar, o.state())
 		}
 		io.WriteString(out, lines.String())
 		if last {
@@ -83,8 +83,8 @@ func isTerminal(out io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// verdict says in a few words how the subject fares.
-func (o *outcome) verdict() string {
+// state says in a few words how the subject fares.
+func (o *outcome) state() string {
 	if o.cut == nil {
 		return "open after " + short(o.lived)
 	}

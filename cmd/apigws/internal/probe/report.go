@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"fmt"
@@ -51,7 +51,7 @@ func (r *report) markdown() string {
 			what = "PING"
 		}
 		put("| %s | %s | %s | %s | %s |", o.name, short(o.lived), end,
-			count(int64(len(o.beats)), what), count(o.received, "message"))
+			count(int64(len(o.sent)), what), count(o.received, "message"))
 	}
 
 	put("\n## What was found\n")
@@ -88,4 +88,42 @@ func short(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// data is what --json prints of a report. Durations are in seconds.
+type data struct {
+	Target      string       `json:"target"`
+	Command     string       `json:"command"`
+	Day         string       `json:"day"`
+	Interrupted bool         `json:"interrupted"`
+	Watched     float64      `json:"watched"`
+	Clients     []clientData `json:"clients"`
+	Findings    []string     `json:"findings"`
+	Advice      string       `json:"advice"`
+	Code        string       `json:"code,omitempty"`
+}
+
+type clientData struct {
+	Name     string  `json:"name"`
+	Lived    float64 `json:"lived"`
+	Cut      string  `json:"cut,omitempty"` // why it was; empty: it is still open
+	Sent     int     `json:"sent"`
+	Received int64   `json:"received"`
+}
+
+func (r *report) data() data {
+	d := data{
+		Target: r.target, Command: r.command, Day: r.day,
+		Interrupted: r.interrupted, Watched: r.watched.Seconds(),
+		Findings: r.findings(),
+	}
+	d.Advice, d.Code = r.advice()
+	for _, o := range r.outcomes() {
+		c := clientData{Name: o.name, Lived: o.lived.Seconds(), Sent: len(o.sent), Received: o.received}
+		if o.cut != nil {
+			c.Cut = cause(o.cut)
+		}
+		d.Clients = append(d.Clients, c)
+	}
+	return d
 }

@@ -1,8 +1,9 @@
-package main
+package probe
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"go/format"
@@ -16,7 +17,10 @@ import (
 	"time"
 
 	"github.com/apigws/apigws"
+	"github.com/apigws/apigws/cmd/apigws/internal/cli"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/sigv4"
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // probeFake probes a fake gateway in a bubble, where a quarter of an hour takes
@@ -29,7 +33,7 @@ func probeFake(t *testing.T, cfg *gatewaytest.Config, interval, interrupt time.D
 	// told from one that never comes.
 	gw.SetFaults(gatewaytest.Faults{Latency: 30 * time.Millisecond})
 	p := &probe{
-		url: gw.URL, client: gw.Client(), message: []byte(`{"action":"ping"}`),
+		url: gw.URL, opts: apigws.Options{HTTPClient: gw.Client()}, message: []byte(`{"action":"ping"}`),
 		watch: 15 * time.Minute, interval: interval, scale: 1, oversize: true,
 	}
 	ctx := t.Context()
@@ -187,7 +191,7 @@ func TestAdviceIsNeverZero(t *testing.T) {
 		}
 		r := &report{interval: idle / 2, message: []byte("ping"),
 			silent: outcome{cut: cut, lived: idle},
-			pings:  outcome{lived: 2 * idle, beats: []beat{{ping: true, rtt: 1}}},
+			pings:  outcome{lived: 2 * idle, sent: []sending{{ping: true, rtt: 1}}},
 		}
 		if text, code := r.advice(); strings.Contains(code, " 0 *") || strings.Contains(text, " 0s") {
 			t.Errorf("cut after %v:\n%s\n%s", idle, text, code)
@@ -201,7 +205,7 @@ func TestTraffic(t *testing.T) {
 		for _, oversize := range []bool{false, true} {
 			gw := gatewaytest.NewInMemory(nil)
 			p := &probe{
-				url: gw.URL, client: gw.Client(), message: []byte("ping"),
+				url: gw.URL, opts: apigws.Options{HTTPClient: gw.Client()}, message: []byte("ping"),
 				watch: 15 * time.Minute, interval: time.Minute, scale: 1, oversize: oversize,
 			}
 			if _, err := p.run(t.Context(), io.Discard); err != nil {
@@ -243,7 +247,7 @@ func TestHostileReason(t *testing.T) {
 				marks[e.Name.Local]++
 			}
 		}
-		// Beats, and one more of each in the legend; PINGs are among the lines.
+		// What was sent, and one more of each in the legend; PINGs are among the lines.
 		if marks["script"] != 0 || marks["circle"] != 1+15+1 || marks["path"] != 2*(2+1) {
 			t.Errorf("elements: %v", marks)
 		}
@@ -258,7 +262,7 @@ func TestRedraw(t *testing.T) {
 		// The cut, and then the end, come between two pictures.
 		gw := gatewaytest.NewInMemory(&gatewaytest.Config{Idle: 2*time.Minute + 100*time.Millisecond})
 		defer gw.Close()
-		p := &probe{url: gw.URL, client: gw.Client(), watch: 3 * time.Minute, scale: 1}
+		p := &probe{url: gw.URL, opts: apigws.Options{HTTPClient: gw.Client()}, watch: 3 * time.Minute, scale: 1}
 		s := &subject{name: "silent", first: -1}
 		if err := p.connect(t.Context(), s); err != nil {
 			t.Fatal(err)
@@ -281,31 +285,64 @@ func TestRedraw(t *testing.T) {
 	})
 }
 
-// Over loopback, as a user runs it. What is fast here may be late, so times are
-// of no interest.
+// execute runs the command as a user does.
+func execute(ctx context.Context, out, progress io.Writer, args ...string) error {
+	cmd := Command()
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.Flags().Bool("json", false, "") // of the root command
+	cmd.SetArgs(args)
+	cmd.SetOut(out)
+	cmd.SetErr(progress)
+	return cmd.ExecuteContext(ctx)
+}
+
+// Over loopback, as a user runs it. What is fast here may be late, so times are of no interest.
 func TestRun(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
-	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-scale", "200", "-for", "3m", "-out", dir}, &out); err != nil {
+	var out, progress bytes.Buffer
+	err := execute(t.Context(), &out, &progress, "--fake", "--scale", "200", "--for", "3m", "--out", dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{
-		" of 4 open\n",
-		"silent: cut after ",
-		"# Probe of a gateway",
-		"1009 \"Max frame length of 32768 has been exceeded.\"",
-		"written: ",
-	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %q in:\n%s", want, out.String())
+	contains := func(text string, wants ...string) {
+		t.Helper()
+		for _, want := range wants {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in:\n%s", want, text)
+			}
 		}
 	}
+	contains(progress.String(), " of 4 open\n", "silent: cut after ", "written: ")
+	contains(out.String(), "# Probe of a gateway", "1009 \"Max frame length of 32768 has been exceeded.\"",
+		"    apigws probe --fake --for 3m0s --out ")
 	for name, want := range map[string]string{"report.md": "![Who was cut when](timeline.svg)", "timeline.svg": "</svg>"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil || !strings.Contains(string(b), want) {
-			t.Errorf("%s: %v, want %s in it:\n%s", name, err, want, b)
+		if err != nil {
+			t.Fatal(err)
 		}
+		contains(string(b), want)
 	}
+}
+
+func TestRunJSON(t *testing.T) {
+	var out bytes.Buffer
+	if err := execute(t.Context(), &out, io.Discard, "--fake", "--scale", "1000", "--for", "3m", "--json"); err != nil {
+		t.Fatal(err)
+	}
+	var got data
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Clients) != 4 || got.Clients[0].Name != "silent" || got.Clients[0].Cut == "" || len(got.Findings) == 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// gateway starts a gateway on loopback.
+func gateway(t *testing.T, cfg *gatewaytest.Config) *gatewaytest.Server {
+	gw := gatewaytest.NewServer(cfg)
+	t.Cleanup(gw.Close)
+	return gw
 }
 
 func TestRunTellsNoSecrets(t *testing.T) {
@@ -316,8 +353,7 @@ func TestRunTellsNoSecrets(t *testing.T) {
 	}})
 	defer gw.Close()
 	var out bytes.Buffer
-	args := []string{"-url", gw.URL + "?token=secret1", "-header", "X-Token: secret2", "-for", "100ms"}
-	if err := run(t.Context(), args, &out); err != nil {
+	if err := execute(t.Context(), &out, &out, gw.URL+"?token=secret1", "-H", "X-Token: secret2", "--for", "100ms"); err != nil {
 		t.Fatal(err)
 	}
 	gw.Close()
@@ -327,22 +363,76 @@ func TestRunTellsNoSecrets(t *testing.T) {
 	if strings.Contains(out.String(), "secret") {
 		t.Errorf("a secret in:\n%s", out.String())
 	}
-	if want := "go run ./examples/probe -for 100ms -header '...' -url " + gw.URL + "\n"; !strings.Contains(out.String(), want) {
+	if want := "apigws probe " + gw.URL + " --for 100ms --header '...'\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("no %q in:\n%s", want, out.String())
 	}
 }
 
 func TestRunRefuses(t *testing.T) {
 	for _, args := range [][]string{
-		{"-interval", "0s"},
-		{"-for", "-1s"},
-		{"-scale", "0"},
-		{"-header", "no colon"},
-		{"-url", "wss://secret:\n@example.org"},
+		{"--interval", "0s", "--fake"},
+		{"--for", "-1s", "--fake"},
+		{"--scale", "0", "--fake"},
+		{"-H", "no colon", "ws://127.0.0.1:1/prod"},
+		{"URL"},
+		{"URL", "wss://secret:\n@example.org"},
 	} {
-		err := run(t.Context(), args, io.Discard)
-		if err == nil || !strings.Contains(err.Error(), args[0]) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%v: %v, want an error that names %s and no secret", args, err, args[0])
+		given := args
+		if args[0] == "URL" {
+			given = args[1:]
 		}
+		err := execute(t.Context(), io.Discard, io.Discard, given...)
+		var coded *cli.Error
+		if !errors.As(err, &coded) || coded.Code != cli.Usage || !strings.Contains(err.Error(), args[0]) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v: %v, want exit code 2, an error that names %s and no secret", args, err, args[0])
+		}
+	}
+}
+
+func TestRunNotConnected(t *testing.T) {
+	gw := gateway(t, nil)
+	gw.Refuse(http.StatusForbidden, -1)
+	err := execute(t.Context(), io.Discard, io.Discard, gw.URL)
+	var coded *cli.Error
+	if !errors.As(err, &coded) || coded.Code != cli.NotConnected || !strings.Contains(coded.Hint, "--iam") {
+		t.Errorf("%v, want exit code 3 and a hint", err)
+	}
+}
+
+// Ctrl-C leaves a report of what was seen so far.
+func TestRunInterrupted(t *testing.T) {
+	gw := gateway(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	begun := writerFunc(func(p []byte) (int, error) { // the first line of progress
+		cancel()
+		return len(p), nil
+	})
+	var out bytes.Buffer
+	err := execute(ctx, &out, begun, gw.URL)
+	var coded *cli.Error
+	if !errors.As(err, &coded) || coded.Code != cli.Interrupted || !strings.Contains(out.String(), "this report is partial") {
+		t.Errorf("%v, want exit code 130 and a report:\n%s", err, out.String())
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestRunSigns(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "a secret", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	verifier := &sigv4.Verifier{
+		Region:      "eu-west-1",
+		Credentials: []aws.Credentials{{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "a secret"}},
+	}
+	gw := gateway(t, &gatewaytest.Config{Authorize: verifier.Authorize})
+	if err := execute(t.Context(), io.Discard, io.Discard, gw.URL, "--region", "eu-west-1", "--for", "100ms"); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"fmt"
@@ -23,7 +23,7 @@ const style = `
   text { fill: #1f2328; font: 13px system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", sans-serif }
   .title { font-weight: 600; font-size: 15px }
   .soft { fill: #59636e; font-size: 12px }
-  .verdict { stroke: #ffffff; stroke-width: 4; paint-order: stroke }
+  .state { stroke: #ffffff; stroke-width: 4; paint-order: stroke }
   .grid { stroke: #d1d9e0; stroke-width: 1 }
   .track { fill: #eff2f5 }
   .bar { fill: #2f81d8 }
@@ -41,7 +41,7 @@ const style = `
     .track { fill: #1c2128 }
     .bar { fill: #3f8fe4 }
     .held { fill: #2ea868 }
-    .ping, .halo, .verdict { stroke: #0d1117 }
+    .ping, .halo, .state { stroke: #0d1117 }
     .message { fill: #0d1117 }
     .cut { stroke: #ff6a69 }
   }
@@ -80,7 +80,7 @@ func (r *report) timeline() string {
 		put(`<text x="20" y="%d">%s</text>`, y+14, html.EscapeString(o.name))
 		put(`<rect class="track" x="%d" y="%d" width="%d" height="20" rx="4"/>`, left, y, right-left)
 		put(`<rect class="%s" x="%d" y="%d" width="%.1f" height="20" rx="4"/>`, class, left, y, max(x(o.lived)-left, 2))
-		for _, bt := range o.beats {
+		for _, bt := range o.sent {
 			switch at := x(bt.at); {
 			case !bt.ping:
 				// One at the very beginning would stick out.
@@ -97,7 +97,7 @@ func (r *report) timeline() string {
 		if at > (left+right)/2 {
 			anchor = "end"
 		}
-		put(`<text class="soft verdict" x="%.1f" y="%d" text-anchor="%s">%s</text>`, at, y-6, anchor, html.EscapeString(o.verdict()))
+		put(`<text class="soft state" x="%.1f" y="%d" text-anchor="%s">%s</text>`, at, y-6, anchor, html.EscapeString(o.state()))
 		if o.cut != nil {
 			for _, class := range []string{"halo", "cut"} {
 				put(`<path class="%s" d="M%.1f %d l10 10 m0 -10 l-10 10"/>`, class, at-5, y+5)

@@ -1,9 +1,9 @@
-package main
+package probe
 
 import (
 	"context"
 	"io"
-	"net/http"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -13,8 +13,7 @@ import (
 
 type probe struct {
 	url      string
-	client   *http.Client // nil: the default
-	header   http.Header
+	opts     apigws.Options // how to make a handshake
 	message  []byte
 	oversize bool
 
@@ -45,13 +44,13 @@ type outcome struct {
 	ended    bool // cut, or no longer watched
 	cut      error
 	lived    time.Duration // until it was cut, or so far
-	beats    []beat
+	sent     []sending
 	received int64
 	refused  map[string]int // error frames of the gateway, by their message
 }
 
-// A beat is a PING or a message.
-type beat struct {
+// A sending is a PING or a message.
+type sending struct {
 	at   time.Duration
 	ping bool
 	rtt  time.Duration // of a PING; 0: no PONG came
@@ -115,12 +114,11 @@ func (p *probe) virtual(d time.Duration) time.Duration { return d * time.Duratio
 
 // options are those of a client that does nothing by itself.
 func (p *probe) options() *apigws.Options {
-	return &apigws.Options{
-		HTTPClient: p.client,
-		Header:     p.header,
-		Keepalive:  apigws.Keepalive{Disabled: true},
-		Reconnect:  apigws.Reconnect{Disabled: true},
-	}
+	opts := p.opts
+	opts.Keepalive.Disabled = true
+	opts.Reconnect.Disabled = true
+	opts.Logger = slog.New(slog.DiscardHandler)
+	return &opts
 }
 
 func (p *probe) connect(ctx context.Context, s *subject) error {
@@ -157,7 +155,7 @@ func (p *probe) observe(ctx context.Context, s *subject) {
 	for {
 		select {
 		case <-due:
-			p.beat(ctx, s)
+			p.send(ctx, s)
 			next = next.Add(p.real(s.again))
 			if s.again == 0 || !next.Before(s.opened.Add(p.real(p.watch))) {
 				due = nil
@@ -174,10 +172,10 @@ func (p *probe) observe(ctx context.Context, s *subject) {
 	}
 }
 
-// beat sends a PING or a message. It returns early when the connection is cut
+// send sends a PING or a message. It returns early when the connection is cut
 // meanwhile, which observe sees then.
-func (p *probe) beat(ctx context.Context, s *subject) {
-	b := beat{at: p.virtual(time.Since(s.opened)), ping: s.pings}
+func (p *probe) send(ctx context.Context, s *subject) {
+	b := sending{at: p.virtual(time.Since(s.opened)), ping: s.pings}
 	if s.pings {
 		waiting, cancel := context.WithTimeout(ctx, min(10*time.Second, p.real(p.interval)/2))
 		defer cancel()
@@ -191,7 +189,7 @@ func (p *probe) beat(ctx context.Context, s *subject) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.out.beats = append(s.out.beats, b)
+	s.out.sent = append(s.out.sent, b)
 }
 
 func (p *probe) end(s *subject, cut error) {
@@ -207,7 +205,7 @@ func (p *probe) snapshot(s *subject) outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.out
-	o.beats = slices.Clone(o.beats)
+	o.sent = slices.Clone(o.sent)
 	if !o.ended {
 		o.lived = p.virtual(time.Since(s.opened))
 	}
