@@ -33,8 +33,8 @@ const ExitCodes = `Exit codes:
 
 // An Error ends the command with a code of its own.
 type Error struct {
-	Code int
-	Err  error
+	Code int    // of the exit
+	Err  error  // what went wrong
 	Hint string // what to do about it; may have several lines
 }
 

@@ -54,8 +54,8 @@ func (c *config) interactive(ctx context.Context, t *term.Terminal, p *printer) 
 	return nil
 }
 
-// A dialogue does what is typed. Messages, PINGs and rotations are jobs: they may have to wait for a
-// connection, and run one after the other while the prompt goes on.
+// A dialogue does what is typed. Messages, PINGs and rotations are jobs: they may have to wait for
+// a connection, and run one after the other while the prompt goes on.
 type dialogue struct {
 	*session
 	jobs   chan func(context.Context) error // an error: a message was not sent

@@ -37,7 +37,7 @@ func (f *Flags) Explain(err error, rawURL string) error {
 		text = fmt.Sprintf("the gateway refused the handshake: %d %s", refused.StatusCode, http.StatusText(refused.StatusCode))
 		hint = f.statusHint(err, refused.StatusCode, rawURL)
 	}
-	if errors.Is(err, context.DeadlineExceeded) { // --timeout is over; err has the last failure, too
+	if errors.Is(err, context.DeadlineExceeded) { // of --timeout; err has the last failure, too
 		text = "no connection in time: " + strings.TrimPrefix(text, context.DeadlineExceeded.Error()+": ")
 	}
 	return &cli.Error{Code: cli.NotConnected, Err: errors.New(text), Hint: hint}

@@ -20,7 +20,8 @@ container's or the instance's role.`
 
 // signer returns a function that signs handshakes with the credentials that the AWS SDK finds.
 func signer(ctx context.Context, rawURL, profile, region string) (func(*http.Request) error, error) {
-	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})} // what it logs is in the error, too
+	// What the SDK logs is in its errors, too.
+	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if profile != "" {
 		load = append(load, config.WithSharedConfigProfile(profile))
 	}

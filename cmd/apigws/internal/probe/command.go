@@ -1,5 +1,5 @@
-// Package probe is the subcommand that measures a gateway: who is cut when, with which code, what it
-// answers to PINGs, and whether frames of 32 KiB pass. It says what it finds and what to set.
+// Package probe is the subcommand that measures a gateway: who is cut when, with which code, what
+// it answers to PINGs, and whether frames of 32 KiB pass. It says what it finds and what to set.
 package probe
 
 import (
