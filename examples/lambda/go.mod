@@ -2,7 +2,7 @@ module github.com/apigws/apigws/examples/lambda
 
 go 1.26
 
-require github.com/apigws/apigws v0.0.0
+require github.com/apigws/apigws v0.1.0
 
 require (
 	github.com/aws/aws-lambda-go v1.55.1

@@ -3,7 +3,7 @@ module github.com/apigws/apigws/internal/interop/awssdk
 go 1.26
 
 require (
-	github.com/apigws/apigws v0.0.0
+	github.com/apigws/apigws v0.1.0
 	github.com/aws/aws-sdk-go-v2 v1.38.1
 	github.com/aws/aws-sdk-go-v2/service/apigatewaymanagementapi v1.28.0
 	github.com/coder/websocket v1.8.15
