@@ -30,6 +30,9 @@ func sample(t *testing.T, function string) repo {
 }
 
 func TestCheckBeforeTheFirstTag(t *testing.T) {
+	// What the user's own environment says of modules does not count.
+	t.Setenv("GOWORK", filepath.Join(t.TempDir(), "go.work"))
+	t.Setenv("GOFLAGS", "-mod=vendor")
 	if err := sample(t, "Old").check(); err != nil {
 		t.Error(err)
 	}
