@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"time"
 )
 
 // A Handler is a backend: it gets an event and returns a result, as a Lambda function behind a proxy integration does.
@@ -18,11 +19,14 @@ import (
 // result does not matter, and, as on AWS, no guarantee is given that the event comes at all: it does not come once the
 // Server is being closed.
 //
-// The messages of one connection are handled one after the other in the order they came, and its DISCONNECT last; the
-// real gateway starts them as they come and may run them side by side. Different connections are handled concurrently.
+// The messages of one connection are handled one after the other in the order they came, and its DISCONNECT last,
+// unless Config.Concurrent is set. Different connections are handled concurrently.
 // PINGs are answered meanwhile. The context ends with Config.IntegrationTimeout, where that of a real Lambda function
 // goes on to the function's own, and when the Server is closed. A Handler that goes on regardless holds up Server.Close.
 type Handler func(ctx context.Context, ev *Event) (*Response, error)
+
+// Silent is a Handler that answers nothing and lets every client in.
+func Silent(context.Context, *Event) (*Response, error) { return nil, nil }
 
 // ErrInvalidBody, returned by a Handler for a message, makes the client get the error frame "Invalid request body", as
 // the gateway sends it by itself where the route has a model that the message does not fit.
@@ -47,13 +51,14 @@ func (r *Response) header(name string) string {
 	return ""
 }
 
-// invoke runs a handler, for as long as it may take.
-func (s *Server) invoke(ctx context.Context, h Handler, ev *Event) (*Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.IntegrationTimeout)
+// call runs a Handler or a function like it, for as long as it may take.
+func call[I, O any](s *Server, ctx context.Context, timeout time.Duration, name string,
+	f func(context.Context, I) (O, error), in I) (O, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	type result struct {
-		resp *Response
-		err  error
+		out O
+		err error
 	}
 	done := make(chan result, 1)
 	// A goroutine of its own, because the gateway gives up on a handler that does not.
@@ -61,11 +66,11 @@ func (s *Server) invoke(ctx context.Context, h Handler, ev *Event) (*Response, e
 		r := result{err: errors.New("panic")}
 		defer func() {
 			if p := recover(); p != nil {
-				s.log.Error("handler panicked", "route", ev.RequestContext.RouteKey, "panic", p, "stack", string(debug.Stack()))
+				s.log.Error("handler panicked", "route", name, "panic", p, "stack", string(debug.Stack()))
 			}
 			done <- r
 		}()
-		r.resp, r.err = h(ctx, ev)
+		r.out, r.err = f(ctx, in)
 	})
 	var r result
 	select {
@@ -73,13 +78,14 @@ func (s *Server) invoke(ctx context.Context, h Handler, ev *Event) (*Response, e
 	case <-ctx.Done():
 	}
 	// Also if the handler returned because of it.
+	var none O
 	switch err := ctx.Err(); err {
 	case nil:
-		return r.resp, r.err
+		return r.out, r.err
 	case context.DeadlineExceeded:
-		return nil, errTimedOut
+		return none, errTimedOut
 	default:
-		return nil, err
+		return none, err
 	}
 }
 
@@ -87,12 +93,15 @@ func (s *Server) invoke(ctx context.Context, h Handler, ev *Event) (*Response, e
 var errTimedOut = errors.New("gatewaytest: integration timed out")
 
 // connect runs $connect. It returns the status of a refusal, or 0.
-func (s *Server) connect(r *http.Request, id string, o origin) (*Response, int) {
-	h := s.route.handlers["$connect"]
-	if h == nil {
+func (s *Server) connect(a *api, r *http.Request, id string, o origin) (*Response, int) {
+	route := a.routes["$connect"]
+	switch {
+	case !route.limit.take(time.Now()):
+		return nil, http.StatusTooManyRequests
+	case route.handler == nil:
 		return nil, 0
 	}
-	resp, err := s.invoke(r.Context(), h, s.connectEvent(r, id, o))
+	resp, err := call(s, r.Context(), route.timeout, route.key, route.handler, s.connectEvent(a, r, id, o))
 	switch {
 	case err == errTimedOut:
 		return nil, http.StatusGatewayTimeout
@@ -115,16 +124,36 @@ type task struct {
 	reason     string
 }
 
+// size is what a task counts for, so that empty messages cannot fill the memory either.
+func (t task) size() int { return len(t.data) + 64 }
+
+// Tasks are those of one connection, guarded by its mutex.
+type tasks struct {
+	queue   []task
+	bytes   int  // in the queue and being handled
+	working bool // a goroutine empties the queue
+	stalled bool // the reader waits for room
+}
+
 // mostWaiting is how many bytes of messages wait for the backend before the gateway stops reading from the client.
 const mostWaiting = 1 << 20
 
 // addTask puts a task in line, with mu held and the connection not closed, and starts the goroutine that handles the
-// line, if there is none. A silent connection has none.
+// line, if there is none. A silent connection has none. With Config.Concurrent nothing waits for its turn.
 func (c *Conn) addTask(t task) {
-	c.todo = append(c.todo, t)
-	c.todoBytes += len(t.data)
-	if !c.working {
-		c.working = true
+	c.todo.bytes += t.size()
+	if c.srv.cfg.Concurrent {
+		c.srv.wg.Go(func() {
+			c.handle(t)
+			c.mu.Lock()
+			c.taskDone(t)
+			c.mu.Unlock()
+		})
+		return
+	}
+	c.todo.queue = append(c.todo.queue, t)
+	if !c.todo.working {
+		c.todo.working = true
 		c.srv.wg.Go(c.work)
 	}
 }
@@ -133,60 +162,79 @@ func (c *Conn) addTask(t task) {
 func (c *Conn) work() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	defer func() { c.working = false }()
-	for len(c.todo) > 0 && c.srv.ctx.Err() == nil {
-		t := c.todo[0]
+	defer func() { c.todo.working = false }()
+	for len(c.todo.queue) > 0 {
+		t := c.todo.queue[0]
 		c.mu.Unlock()
-		if t.disconnect {
-			c.handleDisconnect(t)
-		} else {
-			c.handleMessage(t.data)
-		}
+		c.handle(t)
 		c.mu.Lock()
-		c.todoBytes -= len(t.data)
-		if c.todo = c.todo[1:]; len(c.todo) == 0 {
-			c.todo = nil // an idle connection holds no queue
+		if c.todo.queue = c.todo.queue[1:]; len(c.todo.queue) == 0 {
+			c.todo.queue = nil // an idle connection holds no queue
 		}
-		c.room.Broadcast()
+		c.taskDone(t)
+	}
+}
+
+// taskDone makes room for others, with mu held.
+func (c *Conn) taskDone(t task) {
+	c.todo.bytes -= t.size()
+	c.room.Broadcast()
+}
+
+func (c *Conn) handle(t task) {
+	switch {
+	case c.srv.ctx.Err() != nil: // the Server is being closed
+	case t.disconnect:
+		c.handleDisconnect(t)
+	default:
+		c.handleMessage(t.data)
 	}
 }
 
 func (c *Conn) handleMessage(data []byte) {
 	s := c.srv
-	key, h := s.route.forMessage(data)
+	a := s.api.Load()
+	r := a.forMessage(data)
 	s.log.LogAttrs(s.ctx, slog.LevelDebug, "message",
-		slog.String("conn", c.id), slog.String("route", key), slog.Int("bytes", len(data)))
-	if s.route.echo {
-		c.push(data, true)
+		slog.String("conn", c.id), slog.String("route", r.key), slog.Int("bytes", len(data)))
+	s.observer.add(Observation{Kind: Received, ConnectionID: c.id, Data: data, Route: r.key})
+	limited := !r.limit.take(time.Now())
+	if a.echo && !limited {
+		c.push(Responded, data, true)
 		return
 	}
-	ev := c.messageEvent(key, data)
-	if h == nil {
+	ev := c.messageEvent(a, r.key, data)
+	switch {
+	case limited:
+		c.sendError(r.limited, ev)
+		return
+	case r.handler == nil:
 		c.sendError("Forbidden", ev)
 		return
 	}
-	resp, err := s.invoke(s.ctx, h, ev)
+	resp, err := call(s, s.ctx, r.timeout, r.key, r.handler, ev)
 	switch {
 	case err == errTimedOut:
 		c.sendError("Endpoint request timed out", ev)
 	case errors.Is(err, ErrInvalidBody):
 		c.sendError("Invalid request body", ev)
 	case err != nil:
-		s.log.Info("handler failed", "conn", c.id, "route", key, "error", err)
+		s.log.Info("handler failed", "conn", c.id, "route", r.key, "error", err)
 		c.sendError("Internal server error", ev)
-	case s.cfg.RouteResponse && resp != nil && resp.Body != "":
-		c.push([]byte(resp.Body), true)
+	case r.respond && resp != nil && resp.Body != "":
+		c.push(Responded, []byte(resp.Body), true)
 	}
 }
 
 func (c *Conn) handleDisconnect(t task) {
-	if h := c.srv.route.handlers["$disconnect"]; h != nil {
-		c.srv.invoke(c.srv.ctx, h, c.disconnectEvent(t.code, t.reason))
+	a := c.srv.api.Load()
+	if r := a.routes["$disconnect"]; r != nil {
+		call(c.srv, c.srv.ctx, r.timeout, r.key, r.handler, c.disconnectEvent(a, t.code, t.reason))
 	}
 }
 
 // sendError sends one of the gateway's own error frames, spaced as the real ones are.
 func (c *Conn) sendError(message string, ev *Event) {
-	c.push(fmt.Appendf(nil, `{"message": "%s", "connectionId":"%s", "requestId":"%s"}`,
+	c.push(Failed, fmt.Appendf(nil, `{"message": "%s", "connectionId":"%s", "requestId":"%s"}`,
 		message, c.id, ev.RequestContext.RequestID), true)
 }

@@ -29,7 +29,7 @@ func (c *Conn) checkTime() {
 	defer c.srv.wg.Done()
 	now := time.Now()
 	switch {
-	case c.state == stateClosing && !now.Before(c.closeBy):
+	case c.state == stateClosing && !now.Before(c.end.by):
 		c.mu.Unlock()
 		c.wire.close()
 		return
@@ -51,13 +51,13 @@ const never = time.Duration(math.MaxInt64)
 // untilCut returns how long it is until something is due, with mu held.
 func (c *Conn) untilCut(now time.Time) time.Duration {
 	if c.state != stateOpen {
-		return c.closeBy.Sub(now)
+		return c.end.by.Sub(now)
 	}
 	return min(c.untilIdle(now), c.untilLifetime(now))
 }
 
 func (c *Conn) untilIdle(now time.Time) time.Duration {
-	if c.srv.cfg.Idle < 0 || c.stalled { // a connection that the backend keeps waiting is not idle
+	if c.srv.cfg.Idle < 0 || c.todo.stalled { // a connection that the backend keeps waiting is not idle
 		return never
 	}
 	return c.lastActive.Add(c.srv.cfg.Idle).Sub(now)

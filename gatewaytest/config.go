@@ -20,9 +20,16 @@ type Config struct {
 	// with the error frame "Forbidden".
 	Routes map[string]Handler
 
+	// RouteSettings are what single routes have of their own, by route key: $connect, $default and those in Routes.
+	RouteSettings map[string]RouteSettings
+
 	// RouteSelection is the route selection expression, such as "$request.body.action", the default, or
 	// "${request.body.service}/${request.body.action}". What it gives must equal a route key; else the message goes to
-	// $default, as does a message that is not JSON or lacks a part of the expression.
+	// $default, as does a message that is not JSON.
+	//
+	// A path consists of names and indexes: items[0].kind, ['a name'], [-1]. Where it leads to nothing, the variable is
+	// the empty string, and an array becomes "[item1, item2]", as documented. Text without a variable is allowed, and
+	// "\$default" is the key $default.
 	RouteSelection string
 
 	// RouteResponse sends the body of what a handler returns for a message to the client, as a route response does.
@@ -42,8 +49,19 @@ type Config struct {
 	// body, which signatures cover.
 	AuthorizeManagement func(*http.Request) int
 
-	// AuthorizerContext returns what events carry as requestContext.authorizer. Nil: nothing.
-	AuthorizerContext func(*http.Request) map[string]any
+	// Authorizer decides on a handshake after Authorize, as a Lambda REQUEST authorizer of $connect does, and before
+	// $connect runs.
+	Authorizer *Authorizer
+
+	// Identify completes what events tell of a client, for example with the IAM caller that a signature proves.
+	Identify func(*http.Request, *Identity)
+
+	// StageVariables are the variables of the stage, which events carry.
+	StageVariables map[string]string
+
+	// Subprotocols are what the gateway chooses from: the first of them that the client offers is in the 101. The real
+	// gateway never chooses; as there, $connect can, with a header Sec-WebSocket-Protocol, which goes before.
+	Subprotocols []string
 
 	// Stage is the path of the API. Default: "prod".
 	Stage string
@@ -103,8 +121,26 @@ type Config struct {
 	// size is not known. Default: 1 MiB.
 	Buffer int
 
-	// Discard makes Conn.Received return nothing, for tests with more messages than memory.
+	// PushFrame is how many bytes of a message to a client go into one frame. 0: all. Whether the real gateway splits a
+	// message of more than 32 KiB is not known.
+	PushFrame int
+
+	// Concurrent handles the messages of one connection side by side, as they come, so that a later one can overtake
+	// an earlier one and the DISCONNECT all of them. Expect that of the real gateway with Lambda, an inference. By
+	// default they are handled one after the other.
+	Concurrent bool
+
+	// MaxReceived is how many messages of each connection are kept for Conn.Received and Conn.Next, the last ones. 0:
+	// all.
+	MaxReceived int
+
+	// Discard keeps no message, for tests with more messages than memory.
 	Discard bool
+
+	// Observe is called for what happens on the Server, in order, from one goroutine. It does not hold up the gateway:
+	// while 1,024 observations wait for it, further ones are lost, and the next says how many. It must not call
+	// Server.Close, which waits until it has seen everything.
+	Observe func(Observation)
 
 	// Logger gets a line for each event: connections at level Info, messages and PINGs at Debug. Query strings, headers
 	// and contents are never in it; the errors and panics of handlers are, as they are. Nil: silent.
@@ -117,6 +153,9 @@ func (c *Config) withDefaults() Config {
 	if c != nil {
 		d = *c
 		d.Routes = maps.Clone(c.Routes)
+		if d.Discard {
+			d.MaxReceived = -1
+		}
 	}
 	orDefault(&d.Stage, "prod")
 	orDefault(&d.Addr, "127.0.0.1:0")

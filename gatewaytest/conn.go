@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -24,27 +23,27 @@ type Conn struct {
 	wire        *wire
 	in          *bufio.Reader // for the reading goroutine alone
 
-	mu         sync.Mutex
-	room       sync.Cond // out or todo got shorter, or the connection moved on
+	mu         sync.Mutex // guards all below
+	room       sync.Cond  // out or todo got shorter, or the connection moved on
+	changed    signal     // a message came in, or the connection moved on
 	state      state
 	started    bool      // the 101 is out, frames may follow
 	lastActive time.Time // for the idle cut
 	lastData   time.Time // as GET @connections tells it
-	stalled    bool      // the reader waits for the backend
-	code       int       // how the open state ended
-	reason     string
-	closeSent  bool      // the gateway's close frame is out
-	closeSeen  bool      // the client's has come
-	closeBy    time.Time // when a close handshake under way has lasted long enough
 	timer      *time.Timer
-	received   [][]byte
-	out        []outgoing // ordered by time, then as they came
-	outBytes   int        // in out and under way
-	heldUntil  time.Time  // by Latency: the last frame, and all before it
-	writing    bool       // a goroutine empties out
-	todo       []task
-	todoBytes  int
-	working    bool // a goroutine empties todo
+	end        ending
+	history    history
+	out        outbox
+	todo       tasks
+}
+
+// An ending is how the open state ended, and how far the close handshake is.
+type ending struct {
+	code   int
+	reason string
+	sent   bool      // the gateway's close frame is out
+	seen   bool      // the client's has come
+	by     time.Time // when a close handshake under way has lasted long enough
 }
 
 // The reading goroutine lives as long as the state is not closed, so whatever is started under mu in an earlier state
@@ -69,7 +68,7 @@ var errGone = errors.New("gatewaytest: connection is closed")
 // newConn returns an open connection. Early is what the client sent before it had the 101.
 func newConn(s *Server, id string, o origin, conn net.Conn, early []byte) *Conn {
 	s.mu.Lock()
-	faults := s.faults
+	faults := s.handling.faults
 	s.mu.Unlock()
 	now := time.Now()
 	c := &Conn{
@@ -101,21 +100,10 @@ func (c *Conn) start() {
 // ID returns the connectionId, as the backend sees it. The client cannot see it: the 101 carries none.
 func (c *Conn) ID() string { return c.id }
 
-// Received returns the complete messages that came in, in order, and none if Config.Discard is set.
-func (c *Conn) Received() [][]byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	msgs := slices.Clone(c.received)
-	for i, m := range msgs {
-		msgs[i] = bytes.Clone(m)
-	}
-	return msgs
-}
-
-// Send pushes a text message to the client, in one frame whatever its length, as POST @connections does. It counts as
+// Send pushes a text message to the client, as POST @connections does. It counts as
 // activity. It returns as soon as the message is in the gateway's buffer; while that is full (Config.Buffer), it waits.
 // The error says that the connection is closed.
-func (c *Conn) Send(data []byte) error { return c.push(data, true) }
+func (c *Conn) Send(data []byte) error { return c.push(Pushed, data, true) }
 
 // SendRaw sends bytes as they are, after whatever is under way: a broken frame, a PING (0x89, 0x00), half a message. It
 // does not count as activity.
@@ -188,11 +176,12 @@ func (c *Conn) leave(code int, reason string) bool {
 	if c.state != stateOpen {
 		return false
 	}
-	c.state, c.code, c.reason = stateClosing, code, reason
+	c.state, c.end.code, c.end.reason = stateClosing, code, reason
 	c.linger()
 	c.addTask(task{disconnect: true, code: code, reason: reason})
 	c.room.Broadcast()
-	c.srv.left(code)
+	c.changed.send()
+	c.srv.left(c.id, code, reason)
 	return true
 }
 
@@ -202,8 +191,8 @@ func (c *Conn) linger() {
 	if c.state != stateClosing {
 		return
 	}
-	wait := closeWait + max(time.Until(c.heldUntil), 0) + c.wire.transitOut(c.outBytes)
-	c.closeBy = time.Now().Add(wait)
+	wait := closeWait + max(time.Until(c.out.heldUntil), 0) + c.wire.transitOut(c.out.bytes)
+	c.end.by = time.Now().Add(wait)
 	c.timer.Reset(wait)
 }
 
@@ -213,11 +202,13 @@ func (c *Conn) ended() {
 	c.leave(codeAbnormal, "")
 	c.state = stateClosed
 	c.timer.Stop()
+	c.in, c.out.queue = nil, nil // AllConns keeps the connection
 	c.room.Broadcast()
-	code, reason := c.code, c.reason
+	c.changed.send()
+	code, reason := c.end.code, c.end.reason
 	c.mu.Unlock()
 	c.wire.close()
-	c.srv.remove(c)
+	c.srv.conns.remove(c)
 	c.srv.log.Info("closed", "conn", c.id, "code", code, "reason", reason)
 }
 

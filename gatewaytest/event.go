@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -25,6 +26,7 @@ type Event struct {
 	MultiValueHeaders               map[string][]string `json:"multiValueHeaders,omitempty"`               // likewise, with all values
 	QueryStringParameters           map[string]string   `json:"queryStringParameters,omitempty"`           // CONNECT only; of several values the last
 	MultiValueQueryStringParameters map[string][]string `json:"multiValueQueryStringParameters,omitempty"` // likewise, with all values
+	StageVariables                  map[string]string   `json:"stageVariables,omitempty"`                  // Config.StageVariables
 	RequestContext                  RequestContext      `json:"requestContext"`                            // where it comes from
 	Body                            string              `json:"body,omitempty"`                            // MESSAGE only: the message
 	IsBase64Encoded                 bool                `json:"isBase64Encoded"`                           // always false: messages are text
@@ -45,7 +47,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 // RequestContext says where an Event comes from. Times are those of the Server.
 type RequestContext struct {
 	RouteKey             string         `json:"routeKey"`                       // "$connect", "$disconnect", "$default", or one of Config.Routes
-	Authorizer           map[string]any `json:"authorizer,omitempty"`           // see Config.AuthorizerContext
+	Authorizer           map[string]any `json:"authorizer,omitempty"`           // what Config.Authorizer returned
 	MessageID            string         `json:"messageId,omitempty"`            // MESSAGE only
 	EventType            string         `json:"eventType"`                      // EventConnect, EventMessage, EventDisconnect
 	ExtendedRequestID    string         `json:"extendedRequestId"`              // the same as RequestID
@@ -75,10 +77,17 @@ func (c RequestContext) MarshalJSON() ([]byte, error) {
 	}{plain(c), c.DisconnectReason})
 }
 
-// Identity is who made a connection.
+// Identity is who made a connection. The Server fills in SourceIP and UserAgent, Config.Identify the rest.
 type Identity struct {
 	SourceIP  string `json:"sourceIp"`            // the client's address, without a port
 	UserAgent string `json:"userAgent,omitempty"` // as the handshake had it
+	APIKey    string `json:"apiKey,omitempty"`    // the key of the handshake
+	APIKeyID  string `json:"apiKeyId,omitempty"`  // the key's id
+	AccountID string `json:"accountId,omitempty"` // of the IAM caller
+	AccessKey string `json:"accessKey,omitempty"` // that the handshake was signed with
+	Caller    string `json:"caller,omitempty"`    // the IAM principal: AIDACKCEVSQ6C2EXAMPLE
+	User      string `json:"user,omitempty"`      // likewise
+	UserARN   string `json:"userArn,omitempty"`   // arn:aws:iam::123456789012:user/Alice
 }
 
 // An origin is what the events of a connection have in common.
@@ -89,11 +98,11 @@ type origin struct {
 	connectedAt time.Time // when the handshake came in
 }
 
-func (s *Server) newOrigin(r *http.Request) origin {
+func newOrigin(a *api, r *http.Request) origin {
 	ip, _, _ := net.SplitHostPort(r.RemoteAddr) // net/http takes it from a TCP address
 	o := origin{host: r.Host, identity: Identity{SourceIP: ip, UserAgent: r.UserAgent()}, connectedAt: time.Now()}
-	if f := s.cfg.AuthorizerContext; f != nil {
-		o.authorizer = f(r)
+	if a.identify != nil {
+		a.identify(r, &o.identity)
 	}
 	return o
 }
@@ -102,10 +111,10 @@ func (s *Server) newOrigin(r *http.Request) origin {
 const apiID = "a1b2c3d4e5"
 
 // newEvent returns what all events of a connection contain.
-func (s *Server) newEvent(typ, route, connectionID string, o origin) *Event {
+func (s *Server) newEvent(a *api, typ, route, connectionID string, o origin) *Event {
 	now := time.Now().UTC()
 	requestID := newID()
-	return &Event{RequestContext: RequestContext{
+	return &Event{StageVariables: maps.Clone(a.variables), RequestContext: RequestContext{
 		RouteKey:          route,
 		Authorizer:        maps.Clone(o.authorizer),
 		EventType:         typ,
@@ -123,15 +132,13 @@ func (s *Server) newEvent(typ, route, connectionID string, o origin) *Event {
 	}}
 }
 
-func (s *Server) connectEvent(r *http.Request, id string, o origin) *Event {
-	ev := s.newEvent(EventConnect, "$connect", id, o)
+func (s *Server) connectEvent(a *api, r *http.Request, id string, o origin) *Event {
+	ev := s.newEvent(a, EventConnect, "$connect", id, o)
 	ev.Headers, ev.MultiValueHeaders = map[string]string{}, map[string][]string{}
 	set := func(name string, values ...string) {
 		// Of several values the single-value form has the last, as with REST APIs.
 		ev.Headers[name], ev.MultiValueHeaders[name] = values[len(values)-1], values
 	}
-	set("Host", r.Host)
-	set("X-Forwarded-For", o.identity.SourceIP)
 	for name, values := range r.Header {
 		if name == "Connection" || name == "Upgrade" {
 			continue
@@ -141,6 +148,12 @@ func (s *Server) connectEvent(r *http.Request, id string, o origin) *Event {
 		}
 		set(name, values...)
 	}
+	// As behind the real gateway, whatever this one listens on.
+	set("Host", r.Host)
+	set("X-Forwarded-For", o.identity.SourceIP)
+	set("X-Forwarded-Port", "443")
+	set("X-Forwarded-Proto", "https")
+	set("X-Amzn-Trace-Id", newTraceID(ev.RequestContext.RequestTimeEpoch))
 	query := r.URL.Query()
 	ev.QueryStringParameters, ev.MultiValueQueryStringParameters = lastValues(query), query
 	return ev
@@ -162,15 +175,15 @@ func lastValues(q url.Values) map[string]string {
 	return last
 }
 
-func (c *Conn) messageEvent(route string, data []byte) *Event {
-	ev := c.srv.newEvent(EventMessage, route, c.id, c.origin)
+func (c *Conn) messageEvent(a *api, route string, data []byte) *Event {
+	ev := c.srv.newEvent(a, EventMessage, route, c.id, c.origin)
 	ev.RequestContext.MessageID = newID()
 	ev.Body = string(data)
 	return ev
 }
 
-func (c *Conn) disconnectEvent(code int, reason string) *Event {
-	ev := c.srv.newEvent(EventDisconnect, "$disconnect", c.id, c.origin)
+func (c *Conn) disconnectEvent(a *api, code int, reason string) *Event {
+	ev := c.srv.newEvent(a, EventDisconnect, "$disconnect", c.id, c.origin)
 	ev.RequestContext.DisconnectStatusCode, ev.RequestContext.DisconnectReason = code, reason
 	ev.Headers = map[string]string{"Host": c.origin.host, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
 	ev.MultiValueHeaders = map[string][]string{}
@@ -186,4 +199,11 @@ func newID() string {
 	var b [11]byte
 	rand.Read(b[:])
 	return base64.URLEncoding.EncodeToString(b[:])
+}
+
+// newTraceID returns the id of an X-Ray trace that begins at a time in milliseconds.
+func newTraceID(ms int64) string {
+	var b [12]byte
+	rand.Read(b[:])
+	return fmt.Sprintf("Root=1-%08x-%x", ms/1000, b)
 }

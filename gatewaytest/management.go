@@ -38,7 +38,7 @@ func (s *Server) Post(connectionID string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	switch c.push(data, false) {
+	switch c.push(Pushed, data, false) {
 	case errGone:
 		return errGoneException
 	case errFull:
@@ -52,9 +52,7 @@ func (s *Server) target(id string) (*Conn, error) {
 	if b, err := base64.URLEncoding.DecodeString(id); err != nil || len(b) == 0 {
 		return nil, errBadID
 	}
-	s.mu.Lock()
-	c := s.conns[id]
-	s.mu.Unlock()
+	c := s.conns.get(id)
 	if c == nil || !c.open() {
 		return nil, errGoneException
 	}

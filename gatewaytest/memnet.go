@@ -2,10 +2,12 @@ package gatewaytest
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -22,8 +24,10 @@ type memListener struct {
 	done  chan struct{}
 	once  sync.Once
 
-	mu   sync.Mutex
-	port int // of the client dialled last, so that each has an address of its own
+	refused atomic.Int64 // dials since it was closed
+
+	mu   sync.Mutex // guards port
+	port int        // of the client dialled last, so that each has an address of its own
 }
 
 func newMemListener() *memListener {
@@ -48,26 +52,53 @@ func (l *memListener) Addr() net.Addr { return memAddr(80) }
 
 // dial has the signature of http.Transport.DialContext. The address does not matter: there is one host.
 func (l *memListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	return l.dialTo(ctx, l.Addr())
+}
+
+// dialTLS has the signature of http.Transport.DialTLSContext. What is dialled is in plain text: TLS would protect
+// nothing here.
+func (l *memListener) dialTLS(ctx context.Context, _, _ string) (net.Conn, error) {
+	return l.dialTo(ctx, memSecureAddr)
+}
+
+func (l *memListener) dialTo(ctx context.Context, addr net.Addr) (net.Conn, error) {
 	l.mu.Lock()
 	l.port++
-	client, server := memPipe(memAddr(l.port), l.Addr())
+	client, server := memPipe(memAddr(l.port), addr)
 	l.mu.Unlock()
 	var err error
 	select {
 	case <-l.done: // looked at first: a closed listener refuses even if it still has an Accept running
+		l.refuse()
 		err = os.NewSyscallError("connect", syscall.ECONNREFUSED)
 	default:
 		select {
 		case l.conns <- server:
 			return client, nil
 		case <-l.done:
+			l.refuse()
 			err = os.NewSyscallError("connect", syscall.ECONNREFUSED)
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
 	}
-	return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: l.Addr(), Err: err}
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: addr, Err: err}
 }
+
+// mostRefused is how many dials a closed network refuses before it panics.
+const mostRefused = 10_000
+
+// refuse counts a dial of a closed network. In a bubble a client that is never closed would dial for ever without time
+// passing for anybody outside, so that the test would hang.
+func (l *memListener) refuse() {
+	if l.refused.Add(1) == mostRefused {
+		panic(fmt.Sprintf("gatewaytest: %d dials since the Server was closed: a client is still connecting; "+
+			"close it before the Server, or give its dial a deadline", mostRefused))
+	}
+}
+
+// memSecureAddr is where the wss and https URLs of a Server in memory lead. It is told from others by its identity.
+var memSecureAddr net.Addr = memAddr(443)
 
 func memAddr(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
 

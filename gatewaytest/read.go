@@ -125,7 +125,7 @@ func (c *Conn) ping(payload []byte) {
 		c.touch(c.srv.cfg.ActivePings)
 	}
 	// A client that does not read gets no more PONGs than fit: its PINGs must not fill the memory.
-	if c.srv.cfg.SilentPings || c.state != stateOpen || c.outBytes > 2*c.srv.cfg.Buffer {
+	if c.srv.cfg.SilentPings || c.state != stateOpen || c.out.bytes > 2*c.srv.cfg.Buffer {
 		return
 	}
 	c.enqueue(outgoing{data: ws.MustCompileFrame(ws.NewPongFrame(payload))}, 0)
@@ -135,8 +135,8 @@ func (c *Conn) ping(payload []byte) {
 func (c *Conn) closedByBoth() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closeSeen = true
-	return c.closeSent
+	c.end.seen = true
+	return c.end.sent
 }
 
 // clientClosed answers the client's close frame with its own code, and ends the connection.
@@ -169,20 +169,20 @@ func (c *Conn) message(data []byte) {
 	}
 	c.srv.messages.Add(1)
 	c.touch(true)
-	if !c.srv.cfg.Discard {
-		c.received = append(c.received, data)
-	}
+	c.history.add(data, c.srv.cfg.MaxReceived)
+	c.changed.send()
 	// Back-pressure: a backend that cannot keep up stops the reading in the end.
-	for c.state == stateOpen && c.todoBytes > 0 && c.todoBytes+len(data) > mostWaiting {
-		c.stalled = true
+	t := task{data: data}
+	for c.state == stateOpen && c.todo.bytes > 0 && c.todo.bytes+t.size() > mostWaiting {
+		c.todo.stalled = true
 		c.room.Wait()
 	}
-	if c.stalled {
-		c.stalled = false
+	if c.todo.stalled {
+		c.todo.stalled = false
 		c.touch(true)
 		c.timer.Reset(c.untilCut(c.lastActive))
 	}
 	if c.state == stateOpen {
-		c.addTask(task{data: data})
+		c.addTask(t)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -28,25 +27,30 @@ type Server struct {
 	log      *slog.Logger
 	client   *http.Client
 	http     *http.Server
-	route    routes
+	api      atomic.Pointer[api]
+	conns    registry
 	serving  chan struct{} // closed when nothing is accepted any more
 	connects bucket
+	observer *observer
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // every goroutine but those of net/http, and every request
+	wg     sync.WaitGroup // every connection of net/http, every request and every other goroutine
 
 	messages, pings atomic.Int64
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards all below
 	closed   bool
-	conns    map[string]*Conn // until nobody reads from them any more
-	accepted int
 	refused  map[int]int
 	ended    map[int]int
-	refusing struct{ status, left int }
-	gate     chan struct{} // while handshakes are held; closing it releases them
-	faults   Faults
+	handling handling
+}
+
+// Handling is how handshakes and new connections are to be treated.
+type handling struct {
+	status, left int           // left more are refused with status; without end if it is negative
+	gate         chan struct{} // while handshakes are held; closing it releases them
+	faults       Faults
 }
 
 // Stats are counts since the Server was made.
@@ -79,11 +83,13 @@ func NewTLSServer(cfg *Config) *Server {
 }
 
 // NewInMemory starts a Server without a socket, for testing/synctest: it is reached through its Client only, which
-// takes every address for it. Make it, use it and close it in the same bubble.
+// takes every address for it, with and without TLS: the URLs of this Server, the same with wss and https in place of ws
+// and http, and any other. There is no TLS on the line, so a client that makes its own cannot connect. Make the Server,
+// use it and close it in the same bubble.
 func NewInMemory(cfg *Config) *Server {
 	c := cfg.withDefaults()
 	l := newMemListener()
-	return start(c, l, "", &http.Transport{DialContext: l.dial})
+	return start(c, l, "", &http.Transport{DialContext: l.dial, DialTLSContext: l.dialTLS})
 }
 
 func listen(addr string) net.Listener {
@@ -96,6 +102,7 @@ func listen(addr string) net.Listener {
 
 // start serves on l; secure is "s" or nothing.
 func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server {
+	api := newAPI(&cfg)
 	host := l.Addr().String()
 	if a := l.Addr().(*net.TCPAddr); a.IP.IsUnspecified() { // that is no address to dial, loopback is one of those meant
 		host = fmt.Sprintf("127.0.0.1:%d", a.Port)
@@ -109,17 +116,19 @@ func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server
 		cfg:           cfg,
 		log:           cfg.Logger,
 		client:        &http.Client{Transport: t},
-		route:         newRoutes(&cfg),
+		conns:         newRegistry(),
 		serving:       make(chan struct{}),
 		connects:      bucket{rate: cfg.ConnectRate},
-		conns:         map[string]*Conn{},
+		observer:      newObserver(cfg.Observe),
 		refused:       map[int]int{},
 		ended:         map[int]int{},
 	}
+	s.api.Store(api)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler:     http.HandlerFunc(s.serve),
 		BaseContext: func(net.Listener) context.Context { return s.ctx },
+		ConnState:   s.connState,
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	go func() {
@@ -127,6 +136,16 @@ func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server
 		s.http.Serve(l)
 	}()
 	return s
+}
+
+// connState counts the connections that net/http serves, for Close to wait for.
+func (s *Server) connState(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.wg.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.wg.Done()
+	}
 }
 
 // Client returns a client that reaches the Server: in memory, or trusting its certificate.
@@ -137,9 +156,10 @@ func (s *Server) Client() *http.Client { return s.client }
 // called from one. What has not reached a Handler by then never does, $disconnect included.
 func (s *Server) Close() {
 	s.mu.Lock()
+	first := !s.closed
 	s.closed = true
-	conns := slices.Collect(maps.Values(s.conns))
 	s.mu.Unlock()
+	conns := s.conns.close()
 	s.cancel()
 	s.http.Close()
 	<-s.serving
@@ -148,17 +168,10 @@ func (s *Server) Close() {
 		c.Drop()
 	}
 	s.wg.Wait()
-}
-
-// Conns returns the open connections, oldest first. A connection is open from the moment its client has the 101 until a
-// close frame of either side or the end of the line.
-func (s *Server) Conns() []*Conn {
-	s.mu.Lock()
-	conns := slices.Collect(maps.Values(s.conns))
-	s.mu.Unlock()
-	conns = slices.DeleteFunc(conns, func(c *Conn) bool { return !c.open() })
-	slices.SortFunc(conns, func(a, b *Conn) int { return a.number - b.number })
-	return conns
+	s.client.CloseIdleConnections()
+	if first {
+		s.observer.close()
+	}
 }
 
 // Stats returns the counts as they are now.
@@ -166,7 +179,7 @@ func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Stats{
-		Accepted: s.accepted,
+		Accepted: s.conns.count(),
 		Refused:  maps.Clone(s.refused),
 		Closed:   maps.Clone(s.ended),
 		Messages: int(s.messages.Load()),
@@ -178,7 +191,7 @@ func (s *Server) Stats() Stats {
 func (s *Server) Refuse(status, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refusing.status, s.refusing.left = status, n
+	s.handling.status, s.handling.left = status, n
 }
 
 // Hold makes handshakes wait, or lets those that wait go on. A client that gives up meanwhile counts nowhere.
@@ -186,11 +199,11 @@ func (s *Server) Hold(hold bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case hold && s.gate == nil:
-		s.gate = make(chan struct{})
-	case !hold && s.gate != nil:
-		close(s.gate)
-		s.gate = nil
+	case hold && s.handling.gate == nil:
+		s.handling.gate = make(chan struct{})
+	case !hold && s.handling.gate != nil:
+		close(s.handling.gate)
+		s.handling.gate = nil
 	}
 }
 
@@ -198,7 +211,7 @@ func (s *Server) Hold(hold bool) {
 func (s *Server) SetFaults(f Faults) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = f
+	s.handling.faults = f
 }
 
 // enter counts a request as running. It reports whether there is still somebody to serve it; if so, s.wg.Done ends it.
@@ -212,29 +225,10 @@ func (s *Server) enter() bool {
 	return true
 }
 
-// add registers a connection. It reports whether the Server was still there to take it.
-func (s *Server) add(c *Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.accepted++
-	c.number = s.accepted
-	s.conns[c.id] = c
-	return true
-}
-
 // left counts a connection that is no longer open.
-func (s *Server) left(code int) {
+func (s *Server) left(id string, code int, reason string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.ended[code]++
-}
-
-// remove forgets a connection that nobody reads from any more.
-func (s *Server) remove(c *Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c.id)
+	s.mu.Unlock()
+	s.observer.add(Observation{Kind: Closed, ConnectionID: id, Code: code, Reason: reason})
 }

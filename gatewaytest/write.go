@@ -1,6 +1,7 @@
 package gatewaytest
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"time"
@@ -17,12 +18,20 @@ type outgoing struct {
 
 var errFull = errors.New("gatewaytest: the client's buffer is full")
 
+// An outbox is what waits to be sent, guarded by the mutex of its Conn.
+type outbox struct {
+	queue     []outgoing // ordered by time, then as they came
+	bytes     int        // in the queue and under way
+	heldUntil time.Time  // by Latency: the last frame, and all before it
+	writing   bool       // a goroutine empties the queue
+}
+
 // push sends a message. While the buffer is full it waits, or returns errFull.
-func (c *Conn) push(data []byte, wait bool) error {
-	frame := ws.MustCompileFrame(ws.NewTextFrame(data))
+func (c *Conn) push(kind Kind, data []byte, wait bool) error {
+	frames := compile(data, c.srv.cfg.PushFrame)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.state == stateOpen && c.outBytes > 0 && c.outBytes+len(frame) > c.srv.cfg.Buffer {
+	for c.state == stateOpen && c.out.bytes > 0 && c.out.bytes+len(frames) > c.srv.cfg.Buffer {
 		if !wait {
 			return errFull
 		}
@@ -32,26 +41,44 @@ func (c *Conn) push(data []byte, wait bool) error {
 		return errGone
 	}
 	c.touch(true)
+	if o := c.srv.observer; o != nil {
+		o.add(Observation{Kind: kind, ConnectionID: c.id, Data: bytes.Clone(data)})
+	}
 	_, delay, copies := c.wire.delays()
 	for range 1 + copies {
-		c.enqueue(outgoing{data: frame}, delay)
+		c.enqueue(outgoing{data: frames}, delay)
 	}
 	return nil
+}
+
+// compile makes a text message of data, in one frame or in several with at most so many bytes each.
+func compile(data []byte, most int) []byte {
+	if most == 0 || len(data) <= most {
+		return ws.MustCompileFrame(ws.NewTextFrame(data))
+	}
+	var frames []byte
+	op := ws.OpText
+	for first := true; first || len(data) > 0; first = false {
+		n := min(most, len(data))
+		frames = append(frames, ws.MustCompileFrame(ws.NewFrame(op, n == len(data), data[:n]))...)
+		op, data = ws.OpContinuation, data[n:]
+	}
+	return frames
 }
 
 // enqueue puts a frame in line, with mu held and the connection not closed.
 func (c *Conn) enqueue(f outgoing, delay time.Duration) {
 	latency, _, _ := c.wire.delays()
-	if at := time.Now().Add(latency); at.After(c.heldUntil) { // else Latency has become less: no frame overtakes another
-		c.heldUntil = at
+	if at := time.Now().Add(latency); at.After(c.out.heldUntil) { // else Latency has become less: no frame overtakes another
+		c.out.heldUntil = at
 	}
-	f.at = c.heldUntil.Add(delay)
-	i := len(c.out)
-	for i > 0 && c.out[i-1].at.After(f.at) {
+	f.at = c.out.heldUntil.Add(delay)
+	i := len(c.out.queue)
+	for i > 0 && c.out.queue[i-1].at.After(f.at) {
 		i--
 	}
-	c.out = slices.Insert(c.out, i, f)
-	c.outBytes += len(f.data)
+	c.out.queue = slices.Insert(c.out.queue, i, f)
+	c.out.bytes += len(f.data)
 	if f.closing {
 		c.linger()
 	}
@@ -62,8 +89,8 @@ func (c *Conn) enqueue(f outgoing, delay time.Duration) {
 // startWriter starts the goroutine that empties the queue, if there is need of one, with mu held. A silent connection
 // has none.
 func (c *Conn) startWriter() {
-	if c.started && !c.writing && len(c.out) > 0 {
-		c.writing = true
+	if c.started && !c.out.writing && len(c.out.queue) > 0 {
+		c.out.writing = true
 		c.srv.wg.Go(c.write)
 	}
 }
@@ -80,29 +107,29 @@ func (c *Conn) write() {
 func (c *Conn) writeQueue() (over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	defer func() { c.writing = false }()
-	for len(c.out) > 0 && c.state != stateClosed {
-		f := c.out[0]
+	defer func() { c.out.writing = false }()
+	for len(c.out.queue) > 0 && c.state != stateClosed {
+		f := c.out.queue[0]
 		if wait := time.Until(f.at); wait > 0 {
 			c.waitFor(wait)
 			continue
 		}
-		if c.out = c.out[1:]; len(c.out) == 0 {
-			c.out = nil // an idle connection holds no queue
+		if c.out.queue = c.out.queue[1:]; len(c.out.queue) == 0 {
+			c.out.queue = nil // an idle connection holds no queue
 		}
 		c.mu.Unlock()
 		_, err := c.wire.Write(f.data)
 		c.mu.Lock()
-		c.outBytes -= len(f.data)
+		c.out.bytes -= len(f.data)
 		c.room.Broadcast()
 		if err != nil {
 			c.leave(codeAbnormal, "") // the reading goroutine may wait for room, which nobody makes any more
 			return true
 		}
 		if f.closing {
-			c.closeSent = true
+			c.end.sent = true
 			c.linger()
-			return c.closeSeen
+			return c.end.seen
 		}
 	}
 	return false
