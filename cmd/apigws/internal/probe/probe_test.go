@@ -138,7 +138,7 @@ func TestProbe(t *testing.T) {
 		},
 		{
 			name: "no route",
-			cfg:  gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"chat": nil}},
+			cfg:  gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"chat": gatewaytest.Silent}},
 			want: []string{"- The gateway answered 16 messages with the error frame \"Forbidden\""},
 		},
 		{
