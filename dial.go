@@ -308,15 +308,3 @@ func tcpUnder(conn net.Conn) *net.TCPConn {
 	}
 	return nil
 }
-
-// handshake makes one connection.
-func (c *Client) handshake(ctx context.Context) (*Conn, error) {
-	s, err := newDialer(c.opts, c.url).dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	conn := c.start(s)
-	conn.protocol = s.protocol
-	conn.secrets = s.secrets
-	return conn, nil
-}

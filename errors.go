@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/apigws/apigws/internal/redact"
+	"github.com/apigws/apigws/internal/session"
 )
 
 var (
@@ -38,7 +39,11 @@ var (
 
 	// ErrWriteTimeout is wrapped by the error of a connection that did not
 	// take the bytes of a write within Options.WriteTimeout.
-	ErrWriteTimeout = errors.New("apigws: write timed out")
+	ErrWriteTimeout error = session.ErrWriteTimeout
+
+	// errUnread ends a wait for the gateway to acknowledge something: what it acknowledges with is
+	// behind more messages than are received without being read.
+	errUnread = errors.New("apigws: the acknowledgement is behind messages that nobody reads")
 )
 
 // prefix begins the text of every error of this package. Inside of another such text it is left out.
@@ -60,6 +65,24 @@ func (e *prefixed) Unwrap() error { return e.err }
 
 // bare returns the text of err without any prefix.
 func bare(err error) string { return strings.ReplaceAll(err.Error(), prefix, "") }
+
+// An endedError is the error of a client that has ended by a failure.
+type endedError struct{ why error }
+
+func (e *endedError) Error() string { return ErrClosed.Error() + ": " + bare(e.why) }
+
+func (e *endedError) Is(target error) bool {
+	return target == ErrClosed || errors.Is(e.why, target)
+}
+
+// As instead of Unwrap: a loop around Read that skips messages that are too large must end, although
+// the client may have ended because a URL was.
+func (e *endedError) As(target any) bool {
+	if _, ok := target.(**TooLargeError); ok {
+		return false
+	}
+	return errors.As(e.why, target)
+}
 
 // An OptionError says that Dial was called with an argument or an option that
 // cannot work. Nothing was connected.

@@ -1,180 +1,177 @@
 package apigws
 
 import (
-	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/apigws/apigws/internal/session"
 )
 
-// clients counts those of this process. From manyClients on, what keeps them
-// alive is done with an eye to what it costs: see share and lookEach.
+// clients counts those of this process. From manyClients on, keepalives are sent with an eye to what
+// they cost: see share and lookEach.
 var clients atomic.Int64
 
 const manyClients = 1000
 
-// A pulse keeps one connection alive and finds out when it is dead. Only the
-// run loop uses it.
-type pulse struct {
-	conn    *Conn
-	cfg     *Keepalive
-	greeted bool // the first keepalive message is out
+// A keeper keeps one connection alive and finds out when it is dead. Only the run loop uses it.
+type keeper struct {
+	conn  *connection
+	cfg   *Keepalive
+	due   time.Time // of the next tick
+	begun bool      // the first keepalive message is out
 
-	wall  func() time.Time
-	wallT time.Time     // the wall clock at the last beat
-	monoT time.Time     // the monotonic clock at the last beat
-	slept time.Duration // how long the machine was suspended, as far as we know
+	wall   func() time.Time
+	wallT  time.Time     // the wall clock at the last tick
+	monoT  time.Time     // the monotonic clock at the last tick
+	asleep time.Duration // how long the machine was suspended, as far as is known
 }
 
-func newPulse(conn *Conn) *pulse {
-	p := &pulse{conn: conn, cfg: &conn.client.opts.Keepalive, wall: conn.client.opts.wallClock}
-	p.wallT, p.monoT = p.wall().Round(0), time.Now()
-	return p
+func newKeeper(conn *connection) *keeper {
+	opts := conn.client.opts
+	k := &keeper{conn: conn, cfg: &opts.Keepalive, wall: opts.wallClock, due: time.Now()}
+	k.wallT, k.monoT = k.wall().Round(0), k.due
+	return k
 }
 
-// beat does what is due and returns when it wants to be called again. An error
-// says that the connection is dead.
-func (p *pulse) beat() (next time.Duration, err error) {
+// tick does what is due and returns how long until the next tick. An error says that the connection
+// is dead.
+func (k *keeper) tick() (next time.Duration, err error) {
 	now := time.Now()
-	woke := p.readClocks(now)
-	// At least each Interval, lest the PING after this one be late. The looks
-	// at the clocks of all clients of a process fall on the same instants: one
-	// wake-up serves them all.
-	look := p.lookEach()
-	next = min(now.Truncate(look).Add(look).Sub(now), p.cfg.Interval)
+	woke := k.readClocks(now)
+	// At least each Interval, lest the PING after this one be late. The looks at the clocks of all
+	// clients of a process fall on the same instants: one wake-up serves them all.
+	look := k.lookEach()
+	next = min(now.Truncate(look).Add(look).Sub(now), k.cfg.Interval)
 
-	dead, waiting := p.deadline()
-	if waiting && !now.Before(dead) {
-		return 0, fmt.Errorf("%w within %v", ErrNoPong, p.cfg.Timeout)
-	}
-	if waiting {
+	h := k.conn.session.Health()
+	dead, waiting := k.deadline(&h)
+	switch {
+	case !waiting:
+	case now.Before(dead):
 		next = min(next, dead.Sub(now))
+	case now.Sub(k.due) > k.patience():
+		// The tick is late: the process was frozen, and so was its reader, which has not yet seen
+		// what lies in the socket. Look again after its turn.
+		next = min(next, k.patience())
+	default:
+		return 0, errorf("%w within %v", ErrNoPong, k.cfg.Timeout)
 	}
-	if p.cfg.Disabled {
+	if k.cfg.Disabled {
 		return next, nil
 	}
 
-	due := p.pingDue()
+	due := k.pingDue(&h)
 	ping := !now.Before(due) || woke && !waiting
 	if ping {
-		next = min(next, p.cfg.Timeout) // to see whether the PONG has come
+		next = min(next, k.cfg.Timeout) // to see whether the PONG has come
 	} else {
 		next = min(next, due.Sub(now))
 	}
-	message := false
-	if len(p.cfg.Message) > 0 {
-		due := p.messageDue()
-		message = !now.Before(due) || !p.greeted
-		if !message {
+	var message []byte
+	if len(k.cfg.Message) > 0 {
+		if due := k.share(h.Data.Add(k.cfg.Interval)); !now.Before(due) || !k.begun {
+			message = k.cfg.Message
+		} else {
 			next = min(next, due.Sub(now))
 		}
 	}
-	if ping || message {
-		started := p.conn.spawnOne(func() {
-			if message {
-				p.conn.sendKeepalive()
-			}
-			if ping {
-				p.conn.sendPing(nil)
-			}
-		})
-		if started && message {
-			p.greeted = true
-		}
+	if ping || message != nil {
+		counters := &k.conn.client.counters
+		started := k.conn.session.Tick(message, ping, func() { counters.keepaliveMessages.Add(1) })
+		k.begun = k.begun || started && message != nil
 	}
 	return next, nil
 }
 
-// deadline returns when the connection counts as dead, if a PING is
-// unanswered. As long as the reader waits for a slow consumer, PONGs are not
-// seen, and there is no deadline; when it goes on, the time starts anew.
-func (p *pulse) deadline() (dead time.Time, waiting bool) {
-	if p.conn.blocked.Load() || p.cfg.Disabled && p.conn.wire.window == nil {
-		return time.Time{}, false
-	}
-	from, silent, waiting := p.conn.wire.unanswered()
-	if !waiting {
-		return time.Time{}, false
-	}
-	if freed := p.conn.opened.Add(time.Duration(p.conn.freed.Load())); freed.After(from) {
-		from = freed
-	}
+// patience is how late a tick may be that concludes something, and how long after a later one the next
+// follows.
+func (k *keeper) patience() time.Duration { return k.cfg.Timeout / 10 }
+
+// deadline returns when the connection counts as dead, if a PING is unanswered. As long as the reader
+// waits for a slow consumer, PONGs are not seen, and there is no deadline; when it goes on, the time
+// starts anew.
+func (k *keeper) deadline(h *session.Health) (dead time.Time, waiting bool) {
+	resend := k.conn.client.sessions.Window != nil
+	var from time.Time
+	limit := k.cfg.Timeout
 	switch {
-	case silent:
-		return from.Add(p.cfg.Timeout), true
-	case p.conn.wire.window != nil:
-		// Other frames came, so the peer is alive; but a PONG that never
-		// comes would hold up the window for ever.
-		return from.Add(p.cfg.Interval + p.cfg.Timeout), true
+	case h.Blocked, k.cfg.Disabled && !resend:
+		return time.Time{}, false
+	case !h.Silent.IsZero():
+		from = h.Silent
+	case resend && !h.Oldest.IsZero():
+		// Other frames came, so the peer is alive; but a PONG that never comes would hold up the
+		// window for ever.
+		from = h.Oldest
+		limit += k.cfg.Interval
+	default:
+		return time.Time{}, false
 	}
-	return time.Time{}, false
+	if h.Freed.After(from) {
+		from = h.Freed
+	}
+	return from.Add(limit), true
 }
 
-// pingDue returns when the next PING is due: an Interval after anything was
-// last received, and after the last PING that is still unanswered.
-func (p *pulse) pingDue() time.Time {
-	w := p.conn.wire
-	heard := w.start.Add(time.Duration(w.lastRead.Load()))
-	if sent := w.lastPing(); sent.After(heard) {
-		heard = sent
+// pingDue returns when the next PING is due: an Interval after anything was last received, and after
+// the last PING that is still unanswered. While something written is not acknowledged, it is due a
+// Timeout after the last PING, or after the first message that follows it.
+func (k *keeper) pingDue(h *session.Health) time.Time {
+	last := h.Heard
+	if h.Pinged.After(last) {
+		last = h.Pinged
 	}
-	return p.share(heard.Add(p.cfg.Interval))
+	due := k.share(last.Add(k.cfg.Interval))
+	if !h.Unacknowledged {
+		return due
+	}
+	since := h.Pinged
+	if since.IsZero() {
+		since = h.Unfollowed
+	}
+	if soon := since.Add(k.cfg.Timeout); !since.IsZero() && soon.Before(due) {
+		due = soon
+	}
+	return due
 }
 
-// share lets what many clients send leave in few bursts, because a process that
-// sleeps in between pays more for each time it wakes than for a PING. It moves
-// what is due to an instant at most a fiftieth of Interval earlier: the beginning
-// of a second, or of a tenth or a hundredth of one.
-func (p *pulse) share(due time.Time) time.Time {
+// share lets what many clients send leave in few bursts, because a process that sleeps in between pays
+// more for each time it wakes than for a PING. It moves what is due to an instant at most a fiftieth
+// of Interval earlier: the beginning of a second, or of a tenth or a hundredth of one.
+func (k *keeper) share(due time.Time) time.Time {
 	if clients.Load() < manyClients {
 		return due
 	}
 	slot := time.Second
-	for slot > p.cfg.Interval/50 {
+	for slot > k.cfg.Interval/50 {
 		slot /= 10
 	}
 	return due.Add(-due.Sub(due.Truncate(slot)))
 }
 
-// messageDue returns when the next keepalive message is due: an Interval after
-// the last data in either direction.
-func (p *pulse) messageDue() time.Time {
-	return p.share(p.conn.opened.Add(time.Duration(p.conn.dataAt.Load()) + p.cfg.Interval))
-}
-
-// lookEach returns how often the clocks are to be looked at: each Timeout, and
-// less often by many clients, whose process runs on no laptop: a Timeout more for
-// each manyClients. With a window it is also how soon the PINGs of messages get a
-// deadline.
-func (p *pulse) lookEach() time.Duration {
-	if p.conn.wire.window != nil {
-		return p.cfg.Timeout
+// lookEach returns how often the clocks are to be looked at: each Timeout, and less often by many
+// clients, whose process runs on no laptop: a Timeout more for each manyClients. With a window it is
+// also how soon the PINGs of messages get a deadline.
+func (k *keeper) lookEach() time.Duration {
+	if k.conn.client.sessions.Window != nil {
+		return k.cfg.Timeout
 	}
-	return p.cfg.Timeout * time.Duration(1+clients.Load()/manyClients)
+	return k.cfg.Timeout * time.Duration(1+clients.Load()/manyClients)
 }
 
-// readClocks reports whether the machine was suspended since the last beat.
-// The monotonic clock stands still in a suspended machine, and with it every
-// timer; the wall clock goes on. A wall clock that was set forward looks the
-// same, so nothing is concluded from it but that a PING is due now.
-func (p *pulse) readClocks(now time.Time) (woke bool) {
-	wall := p.wall().Round(0)
-	skew := wall.Sub(p.wallT) - now.Sub(p.monoT)
-	p.wallT, p.monoT = wall, now
-	if skew < p.cfg.Timeout {
+// readClocks reports whether the machine was suspended since the last tick. The monotonic clock stands
+// still in a suspended machine, and with it every timer; the wall clock goes on. A wall clock that was
+// set forward looks the same, so nothing is concluded from it but that a PING is due now.
+func (k *keeper) readClocks(now time.Time) (woke bool) {
+	wall := k.wall().Round(0)
+	skew := wall.Sub(k.wallT) - now.Sub(k.monoT)
+	k.wallT, k.monoT = wall, now
+	if skew < k.cfg.Timeout {
 		return false
 	}
-	p.slept += skew
+	k.asleep += skew
 	return true
 }
 
 // age is how old the connection is, the time of a suspended machine included.
-func (p *pulse) age() time.Duration { return time.Since(p.conn.opened) + p.slept }
-
-// sendKeepalive sends the keepalive message.
-func (conn *Conn) sendKeepalive() {
-	verdict, _ := conn.send(context.Background(), conn.client.opts.Keepalive.Message, untracked)
-	if verdict == taken {
-		conn.client.counters.keepaliveMessages.Add(1)
-	}
-}
+func (k *keeper) age() time.Duration { return time.Since(k.conn.session.Opened()) + k.asleep }

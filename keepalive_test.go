@@ -194,8 +194,8 @@ func pingAt(t *testing.T, gw *gatewaytest.Server, elapsed, at time.Duration) {
 	}
 }
 
-// A PING is due one Interval after the last frame that was received, whatever
-// its kind. What the client itself sends proves nothing.
+// A PING is due one Interval after the last frame that was received, whatever its kind, and one Timeout
+// after a message was sent that no PING follows.
 func TestPingAfterInterval(t *testing.T) {
 	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
 		c := dial(t, gw, nil)
@@ -204,9 +204,9 @@ func TestPingAfterInterval(t *testing.T) {
 		sleep(5*time.Second - moment) // 1:00
 		conn.Send([]byte("a message"))
 		sleep(5 * time.Second) // 1:05
-		write(t, c, "no proof of life")
-		pingAt(t, gw, 65*time.Second, 115*time.Second)
-		sleep(5*time.Second - moment)    // 2:00
+		write(t, c, "to be acknowledged within Timeout")
+		pingAt(t, gw, 65*time.Second, 75*time.Second)
+		sleep(45*time.Second - moment)   // 2:00
 		conn.SendRaw([]byte{0x89, 0x00}) // a PING of the gateway
 		pingAt(t, gw, 120*time.Second, 175*time.Second)
 		sleep(5*time.Second - moment)         // 3:00

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -14,8 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/cenkalti/backoff/v4"
-
-	"github.com/apigws/apigws/internal/jitter"
 )
 
 // Options say how to connect and how to stay connected. A nil *Options and
@@ -76,8 +73,17 @@ type Options struct {
 	// Keepalive.Timeout before it is used.
 	Resend int
 
-	// Logger gets the events of the connection. Default: silent. No query,
-	// header or token is ever logged.
+	// OnRetire runs on the connection that a rotation has replaced, once its
+	// successor is in use: the place for the last writes on it, such as to
+	// unsubscribe. Then it is read for Reconnect.Drain. ctx ends when the
+	// connection is lost, when the client is closed, and after HandshakeTimeout. It
+	// does not run where the gateway answers no PING: the old connection is
+	// closed before its successor is used there.
+	OnRetire func(ctx context.Context, conn *Conn)
+
+	// Logger gets the events of the connection. Default: warnings and errors go to
+	// slog.Default(). No query, header or token is ever logged. The logger is
+	// called on a goroutine of its own, in order.
 	Logger *slog.Logger
 
 	// HandshakeTimeout bounds one handshake, Prepare included, and then the
@@ -215,6 +221,9 @@ func (o *Options) withDefaults() (*Options, error) {
 			return nil, &OptionError{d.field, "must not be negative"}
 		}
 	}
+	if r.Fleet > 1e9 {
+		return nil, &OptionError{"Reconnect.Fleet", "is larger than a billion"}
+	}
 
 	opts.Limits.setDefaults()
 	setDefault(&opts.HandshakeTimeout, 30*time.Second)
@@ -226,12 +235,6 @@ func (o *Options) withDefaults() (*Options, error) {
 	setDefault(&r.Drain, 10*time.Second)
 	if opts.HTTPClient == nil {
 		opts.HTTPClient = &http.Client{}
-	}
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
-	if r.Backoff == nil {
-		r.Backoff = func() backoff.BackOff { return jitter.NewFull(rand.N) }
 	}
 	if opts.wallClock == nil {
 		opts.wallClock = time.Now

@@ -1,409 +1,192 @@
 package apigws
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
 	"github.com/apigws/apigws/internal/jitter"
-	"github.com/apigws/apigws/internal/redact"
 )
 
-// run is the life of a client. The state machine is the program counter:
-// serving a connection returns its successor, and none when the client ends.
-func (c *Client) run() {
-	clients.Add(1)
-	defer clients.Add(-1)
-	conn, err := c.connect(c.ctx, effort{policy: c.policy})
-	if err != nil {
-		c.end(err)
-	} else {
-		c.open(conn)
-	}
-	for conn != nil {
-		conn = c.serve(conn)
-	}
-	c.finish()
+// A life is the run loop of a client: connections one after another. The goroutine of run alone uses
+// it.
+type life struct {
+	client    *Client
+	connector *connector
+	policy    *pacer
+	began     time.Time // when the connection was made with which this chain of rotations began
+
+	// oneByOne says that messages are resent one at a time: the gateway refuses one of them.
+	oneByOne bool
 }
 
-// finish is the end of a client: c.end has been called.
-func (c *Client) finish() {
-	c.graves.Wait()
+// run is the life of a client. The state machine is the program counter: serving a connection returns
+// its successor, and nil when the client ends.
+func (l *life) run() {
+	clients.Add(1)
+	defer clients.Add(-1)
+	conn, err := l.connector.connect(l.client.ctx, attempt{policy: l.policy})
+	if err != nil {
+		l.client.end(err)
+	} else {
+		l.began = time.Now()
+		l.open(conn)
+	}
+	for conn != nil {
+		conn = l.serve(conn)
+	}
+	l.finish()
+}
+
+// finish is the end of a client: its end was called.
+func (l *life) finish() {
+	c := l.client
+	c.tearing.Wait()
 	var kept error
-	if c.window != nil {
-		if n := c.window.len(); n > 0 {
-			kept = fmt.Errorf("%w: %d messages", ErrUnconfirmed, n)
-		}
+	if w := c.sessions.Window; w != nil && w.Len() > 0 {
+		kept = errorf("%w: %d messages", ErrUnconfirmed, w.Len())
 	}
-	c.mu.Lock()
 	// A Flush still tells of the losses, too: Close need not have been called.
-	c.closeErr = errors.Join(c.losses(), kept)
-	c.mu.Unlock()
-	err := c.reason()
+	c.status.setCloseError(errors.Join(c.losses.peek(), kept))
+	err := c.status.reason()
 	if err == ErrClosed {
-		err = nil // by Close: all is well
+		err = nil // by Close: nothing failed
 	}
-	c.setState(StateClosed, err, 0)
+	c.events.state(StateClosed, err, 0)
 	close(c.done)
 }
 
-// serve looks after an open connection until it is to be replaced, and returns
-// the next one.
-func (c *Client) serve(conn *Conn) *Conn {
-	pulse := newPulse(conn)
-	rotation := c.newRotation()
+// serve looks after an open connection until it is to be replaced, and returns the next one.
+func (l *life) serve(conn *connection) *connection {
+	c := l.client
+	keeper := newKeeper(conn)
+	rotation := l.newRotation()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-c.ctx.Done():
+			rotation.stop()
+			l.shutdown(conn)
 			rotation.abandon()
-			c.shutdown(conn)
 			return nil
-		case <-conn.dead:
-			return c.replace(conn, pulse.age(), rotation)
-		case <-conn.pingSoon:
-			conn.spawn(func() { conn.sendPing(nil) })
+		case <-conn.session.Dead():
+			return l.replace(conn, keeper.asleep, rotation)
 		case answer := <-c.rotate:
 			rotation.request(answer)
-		case attempt := <-rotation.attempt:
-			if next := rotation.arrived(attempt, pulse.age()); next != nil {
-				if c.handover(conn, next) {
-					rotation.answer(nil)
-					return next
-				}
+		case result := <-rotation.result:
+			if next := rotation.take(result, keeper.age()); next != nil && l.handover(conn, next) {
+				rotation.answer(nil)
+				l.began = l.began.Add(-keeper.asleep)
+				return next
 			}
+		case <-conn.session.Wake():
+			timer.Reset(0)
 		case <-timer.C:
-			next, err := pulse.beat()
+			next, err := keeper.tick()
 			if err != nil {
-				conn.fail(err)
+				conn.session.Abort(err)
 				continue
 			}
-			timer.Reset(min(next, rotation.beat(pulse.age())))
+			next = min(next, rotation.tick(keeper.age()))
+			timer.Reset(next)
+			keeper.due = time.Now().Add(next)
 		}
 	}
 }
 
-// replace finds the successor of a connection that has died.
-func (c *Client) replace(conn *Conn, age time.Duration, rotation *rotation) *Conn {
-	c.publish(nil)
-	cause := conn.cause
-	c.countLoss(cause)
-	c.mu.Lock()
-	c.lostAt = time.Now()
-	c.mu.Unlock()
-	c.opts.Logger.Warn("connection lost", "generation", conn.generation, "error", cause, "age", age)
-	c.bury(conn)
+// replace finds the successor of a connection that was lost. asleep is how long the machine was
+// suspended while it was open.
+func (l *life) replace(conn *connection, asleep time.Duration, rotation *rotation) *connection {
+	c := l.client
+	c.line.set(nil)
+	cause := conn.session.Cause()
+	l.countLoss(cause)
+	c.status.connectionLost()
+	c.events.warn("connection lost", "generation", conn.generation, "error", cause,
+		"age", time.Since(conn.session.Opened())+asleep)
+	conn.tearDown()
 
-	if age >= c.opts.Reconnect.Stable {
-		c.policy.Reset()
+	stable := time.Since(l.began)+asleep >= c.opts.Reconnect.Stable
+	if stable {
+		l.policy.reset()
 	}
-	if c.ctx.Err() == nil && !c.wantsAnother(cause) {
+	if c.ctx.Err() == nil && !l.wantsAnother(cause) {
 		c.end(cause)
 	}
-	next := c.rescue(rotation, cause)
+	next := rotation.rescue(cause)
 	if next == nil {
 		var err error
-		next, err = c.redial(cause, age)
+		next, err = l.reconnect(cause, stable)
 		if err != nil {
 			c.end(err)
+			rotation.answer(c.status.reason())
 			return nil
 		}
 	}
 	<-conn.settled
-	c.blame(cause)
-	c.open(next)
+	l.reject(cause)
+	l.began = next.session.Opened()
+	l.open(next)
 	rotation.answer(nil)
 	return next
 }
 
-// wantsAnother decides whether a connection that died of cause is replaced.
-func (c *Client) wantsAnother(cause error) bool {
-	r := &c.opts.Reconnect
-	return !r.Disabled && (r.Retry == nil || r.retry(cause))
+// wantsAnother decides whether a connection that was lost for the given cause is replaced.
+func (l *life) wantsAnother(cause error) bool {
+	r := &l.client.opts.Reconnect
+	return !r.Disabled && (r.Retry == nil || l.client.events.worthRetrying(cause))
 }
 
-// rescue returns the connection that a rotation under way brings, if it does.
-func (c *Client) rescue(rotation *rotation, cause error) *Conn {
-	if rotation.attempt == nil || c.ctx.Err() != nil {
-		rotation.abandon()
-		return nil
-	}
-	c.setState(StateConnecting, cause, 0)
-	attempt := <-rotation.attempt
-	if attempt.err != nil {
-		rotation.answer(attempt.err)
-	}
-	return attempt.conn
-}
-
-// redial makes a new connection after the loss of one for the given cause.
-func (c *Client) redial(cause error, age time.Duration) (*Conn, error) {
+// reconnect makes a new connection after the loss of one for the given cause. stable says that the
+// lost one was open for a while.
+func (l *life) reconnect(cause error, stable bool) (*connection, error) {
+	c := l.client
 	r := &c.opts.Reconnect
-	if c.ctx.Err() != nil {
-		return nil, c.ctx.Err()
+	if err := c.ctx.Err(); err != nil {
+		return nil, err
 	}
-	wait := c.policy.NextBackOff()
-	if wait == backoff.Stop {
+	wait, ok := l.policy.next()
+	if !ok {
 		return nil, cause
 	}
-	if age >= r.Stable && r.Fleet > 0 {
+	if stable && r.Fleet > 0 {
 		wait = jitter.Fleet(rand.N, r.Fleet, c.opts.Limits.ConnectRate)
 	}
-	return c.connect(c.ctx, effort{policy: c.policy, wait: wait, cause: cause})
+	return l.connector.connect(c.ctx, attempt{policy: l.policy, wait: wait, cause: cause})
 }
 
-// open lets the application use a connection.
-func (c *Client) open(conn *Conn) {
-	conn.handOver()
-	if err := c.resend(conn); err != nil {
-		// The run loop finds it dead and replaces it.
-		conn.fail(err)
-		conn.wire.breakOff(err)
+// open lets the application use a connection: what comes in goes to Read, what earlier connections left
+// unacknowledged goes out, and then writes do.
+func (l *life) open(conn *connection) {
+	c := l.client
+	conn.open()
+	if err := l.resend(conn); err != nil {
+		conn.session.Abort(err) // the run loop finds it dead and replaces it
 	}
-	c.publish(conn)
-	c.setState(StateOpen, nil, 0)
+	c.status.opened(conn.generation)
+	c.line.set(conn)
+	c.events.state(StateOpen, nil, 0)
 }
 
 // shutdown ends an open connection because the client ends.
-func (c *Client) shutdown(conn *Conn) {
-	c.publish(nil)
-	c.mu.Lock()
-	used := time.Since(c.endedAt) // by a handover that Close has met
-	c.mu.Unlock()
-	conn.shut(c.opts.CloseTimeout - used)
-	c.inter(conn)
+func (l *life) shutdown(conn *connection) {
+	c := l.client
+	c.line.set(nil)
+	conn.shut(c.opts.CloseTimeout - c.status.sinceEnd()) // a handover may have used some of it
+	conn.tearDown()
 }
 
-// An effort is what connect does to get one connection.
-type effort struct {
-	policy backoff.BackOff
-	wait   time.Duration // before the first attempt
-	cause  error         // of that wait
-	quiet  bool          // beside an open connection: the state stays as it is
-}
-
-// connect makes a connection, trying again as long as that is worth it and ctx
-// lasts.
-func (c *Client) connect(ctx context.Context, e effort) (*Conn, error) {
-	unauthorized := false
-	err, wait := e.cause, e.wait
-	for {
-		if wait > 0 {
-			if !e.quiet {
-				c.setState(StateBackoff, err, wait)
-			}
-			if !sleep(ctx, wait) {
-				return nil, abandoned(ctx, err)
-			}
-		}
-		if !e.quiet {
-			c.setState(StateConnecting, err, 0)
-		}
-		conn, failure := c.attempt(ctx)
-		if failure == nil {
-			return conn, nil
-		}
-		if ctx.Err() != nil {
-			if errors.Is(failure, ctx.Err()) {
-				failure = err // that of the attempt before says more
-			}
-			return nil, abandoned(ctx, failure)
-		}
-		err = failure
-		if !c.worthRetrying(err, &unauthorized) {
-			return nil, err
-		}
-		if wait = e.policy.NextBackOff(); wait == backoff.Stop {
-			return nil, err
-		}
-	}
-}
-
-// abandoned is the error of an effort whose ctx has ended; last is why it had
-// not succeeded before.
-func abandoned(ctx context.Context, last error) error {
-	if last == nil || errors.Is(last, ctx.Err()) {
-		return ctx.Err()
-	}
-	return fmt.Errorf("%w: %w", ctx.Err(), last)
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// attempt makes one connection and lets OnConnect have it.
-func (c *Client) attempt(ctx context.Context) (*Conn, error) {
-	conn, err := c.handshake(ctx)
-	if err != nil {
-		var refused *HandshakeError
-		if errors.As(err, &refused) && refused.Err == nil {
-			c.counters.refused.Add(1)
-		} else {
-			c.counters.connectErrors.Add(1)
-		}
-		return nil, err
-	}
-	c.counters.connects.Add(1)
-	c.mu.Lock()
-	c.generation++
-	conn.generation = c.generation
-	if !c.lostAt.IsZero() {
-		conn.gap = time.Since(c.lostAt)
-	}
-	c.mu.Unlock()
-	if err = c.introduce(ctx, conn); err == nil && ctx.Err() != nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		c.counters.connectErrors.Add(1)
-		conn.fail(err)
-		c.bury(conn)
-		return nil, err
-	}
-	return conn, nil
-}
-
-// introduce does what comes before anything else on a new connection.
-func (c *Client) introduce(ctx context.Context, conn *Conn) error {
-	if c.opts.OnConnect != nil {
-		limited, cancel := context.WithTimeout(ctx, c.opts.HandshakeTimeout)
-		defer cancel()
-		conn.spawn(func() {
-			select {
-			case <-conn.dead:
-				cancel()
-			case <-limited.Done():
-			}
-		})
-		var err error
-		runHook(func() { err = c.opts.OnConnect(limited, conn) })
-		if err != nil {
-			err = newHookError("OnConnect", err, &conn.secrets)
-			if conn.isDead() && !errors.Is(err, conn.cause) {
-				err = errorf("%w: %w", err, conn.cause) // which ended its ctx
-			}
-			return err
-		}
-	}
-	conn.secrets = redact.Secrets{}
-	if c.window != nil {
-		if err := c.provesPings(ctx, conn); err != nil {
-			return err
-		}
-	}
-	select {
-	case <-conn.dead:
-		return conn.cause
-	default:
-		return nil
-	}
-}
-
-// provesPings makes sure that a connection answers PINGs, on which Resend
-// depends. One that does not may be dead; two in a row, and none that ever
-// did, are a gateway that answers none.
-func (c *Client) provesPings(ctx context.Context, conn *Conn) error {
-	err := conn.answersPing(ctx)
-	switch {
-	case err == nil:
-		c.ponged, c.silent = true, 0
-	case errors.Is(err, ErrNoPong):
-		c.silent++
-		if !c.ponged && c.silent > 1 {
-			return &permanentError{fmt.Errorf("apigws: Options.Resend needs a gateway that answers PINGs: %w", err)}
-		}
-	}
-	return err
-}
-
-// A permanentError is not worth retrying.
-type permanentError struct{ error }
-
-func (e *permanentError) Unwrap() error { return e.error }
-
-// worthRetrying decides whether another attempt follows one that failed.
-// unauthorized remembers whether the last one met a 401 or 403.
-func (c *Client) worthRetrying(err error, unauthorized *bool) bool {
-	r := &c.opts.Reconnect
-	if r.Disabled {
-		return false
-	}
-	if r.Retry != nil {
-		return r.retry(err)
-	}
-	var refused *HandshakeError
-	first := !*unauthorized
-	*unauthorized = errors.As(err, &refused) &&
-		(refused.StatusCode == http.StatusUnauthorized || refused.StatusCode == http.StatusForbidden)
-	return Retryable(err) || *unauthorized && first
-}
-
-// retry asks Retry.
-func (r *Reconnect) retry(err error) (again bool) {
-	runHook(func() { again = r.Retry(err) })
-	return again
-}
-
-// Retryable reports whether a new connection is worth trying after err. Worth
-// it are network errors, every close code, failures of Prepare and OnConnect,
-// and the refusals 408, 429 and 5xx. Not worth it are other refusals, wrong
-// options (also when Prepare returns an *OptionError), a certificate that does
-// not verify, an answer that is not TLS where TLS was dialled, and the errors of
-// a client that has ended. It is the default of Reconnect.Retry, which grants a
-// 401 or 403 one more try: the token may have been stale. A machine that roams
-// meets such certificates in networks that want a login first; its Retry may
-// say that they are worth another try.
-func Retryable(err error) bool {
-	if err == nil || errors.Is(err, ErrClosed) {
-		return false
-	}
-	var (
-		hook      *hookError
-		option    *OptionError
-		permanent *permanentError
-		refused   *HandshakeError
-	)
-	switch {
-	case errors.As(err, &hook):
-		return !hook.permanent
-	case errors.As(err, &option), errors.As(err, &permanent):
-		return false
-	case errors.As(err, &refused) && refused.StatusCode == 0:
-		return !neverTrusted(refused.Err)
-	case refused != nil:
-		switch code := refused.StatusCode; code {
-		case http.StatusRequestTimeout, http.StatusTooManyRequests:
-			return true
-		default:
-			return code >= 500
-		}
-	}
-	return true
-}
-
-// countLoss counts a connection that broke.
-func (c *Client) countLoss(cause error) {
+// countLoss counts a connection that was lost.
+func (l *life) countLoss(cause error) {
 	var closed *CloseError
+	n := &l.client.counters
 	switch {
 	case errors.As(cause, &closed):
-		c.counters.lostClosed.Add(1)
+		n.lostClosed.Add(1)
 	case errors.Is(cause, ErrNoPong), errors.Is(cause, ErrWriteTimeout):
-		c.counters.lostTimeout.Add(1)
+		n.lostTimeout.Add(1)
 	default:
-		c.counters.lostNetwork.Add(1)
+		n.lostNetwork.Add(1)
 	}
 }

@@ -4,47 +4,45 @@ import (
 	"context"
 	"math"
 	"time"
-
-	"github.com/cenkalti/backoff/v4"
 )
 
-// A rotation renews one connection while it is open. Only the run loop uses
-// it.
+// A rotation replaces one connection while it is open. Only the run loop uses it.
 type rotation struct {
-	client  *Client
-	after   time.Duration // the age at which to begin
-	policy  backoff.BackOff
-	attempt chan attempted // brings the next connection; nil when none is on its way
+	life    *life
+	after   time.Duration   // the age at which to begin
+	again   *pacer          // of timed rotations that failed; nil before the first
+	timed   bool            // the one under way was not asked for
+	result  chan madeResult // brings the next connection; nil when none is on its way
 	cancel  context.CancelFunc
 	waiting []chan<- error // the calls of Rotate
 }
 
-type attempted struct {
-	conn *Conn
+type madeResult struct {
+	conn *connection
 	err  error
 }
 
 const never = time.Duration(math.MaxInt64)
 
-func (c *Client) newRotation() *rotation {
-	r := &rotation{client: c, after: c.opts.Reconnect.RotateAfter}
+func (l *life) newRotation() *rotation {
+	r := &rotation{life: l, after: l.client.opts.Reconnect.RotateAfter}
 	switch {
-	case r.after < 0, c.opts.Reconnect.Disabled:
+	case r.after < 0, l.client.opts.Reconnect.Disabled:
 		r.after = never
 	case r.after == 0:
-		r.after = c.opts.Limits.rotateAfter()
+		r.after = l.client.opts.Limits.rotateAfter()
 	}
 	return r
 }
 
-// beat begins the rotation of a connection that has reached the age, and
-// returns when it wants to be called again.
-func (r *rotation) beat(age time.Duration) (next time.Duration) {
-	if r.attempt != nil {
+// tick begins the rotation of a connection that has reached the age, and returns when it wants to be
+// called again.
+func (r *rotation) tick(age time.Duration) (next time.Duration) {
+	if r.result != nil {
 		return never
 	}
 	if age >= r.after {
-		r.begin()
+		r.begin(true)
 		return never
 	}
 	return r.after - age
@@ -53,60 +51,86 @@ func (r *rotation) beat(age time.Duration) (next time.Duration) {
 // request begins a rotation for a call of Rotate, or joins the one under way.
 func (r *rotation) request(answer chan<- error) {
 	r.waiting = append(r.waiting, answer)
-	if r.attempt == nil {
-		r.begin()
+	if r.result == nil {
+		r.begin(false)
 	}
 }
 
-func (r *rotation) begin() {
-	c := r.client
-	if r.policy == nil {
-		r.policy = c.opts.Reconnect.Backoff()
-	}
+// begin lets a goroutine connect, with a policy of its own.
+func (r *rotation) begin(timed bool) {
+	c := r.life.client
 	ctx, cancel := context.WithCancel(c.ctx)
-	result := make(chan attempted, 1)
-	r.attempt, r.cancel = result, cancel
-	c.graves.Go(func() { // cancel stops it; who reads the result waits for it
+	result := make(chan madeResult, 1)
+	r.timed, r.result, r.cancel = timed, result, cancel
+	c.tearing.Go(func() { // cancel stops it; who reads the result waits for it
 		defer cancel()
-		conn, err := c.connect(ctx, effort{policy: r.policy, quiet: true})
-		result <- attempted{conn, err}
+		policy := anotherPacer(&c.opts.Reconnect)
+		conn, err := r.life.connector.connect(ctx, attempt{policy: policy, beside: true})
+		result <- madeResult{conn, err}
 	})
 }
 
-// arrived takes the result of the attempt under way. When it failed, the old
-// connection stays, and a later beat tries again.
-func (r *rotation) arrived(a attempted, age time.Duration) *Conn {
-	r.attempt = nil
-	if a.err == nil {
-		return a.conn
+// take takes the result of the attempt under way. If it failed, the old connection stays; one that was
+// timed is tried again later.
+func (r *rotation) take(made madeResult, age time.Duration) *connection {
+	r.result = nil
+	if made.err == nil {
+		return made.conn
 	}
-	r.client.opts.Logger.Warn("rotation failed", "error", a.err)
-	r.answer(a.err)
-	wait := r.policy.NextBackOff()
-	switch {
-	case wait != backoff.Stop:
-		// One that was asked for before its time is tried again when asked
-		// for again, or when its time has come.
-		r.after = max(r.after, age+wait)
-	case age >= r.after:
-		r.after = never
-	default:
-		r.policy = nil // the next one begins with a policy of its own
+	c := r.life.client
+	c.events.warn("rotation failed", "error", made.err)
+	r.answer(made.err)
+	if !r.timed {
+		return nil
+	}
+	if r.again == nil {
+		r.again = anotherPacer(&c.opts.Reconnect)
+	}
+	r.after = never
+	if wait, ok := r.again.next(); ok {
+		r.after = age + wait
 	}
 	return nil
 }
 
-// abandon gives up the attempt under way, if any.
+// rescue returns, after the loss of the connection, the one that a rotation under way brings; nil if
+// there is none.
+func (r *rotation) rescue(cause error) *connection {
+	c := r.life.client
+	if r.result == nil || c.ctx.Err() != nil {
+		r.stop()
+		r.abandon()
+		return nil
+	}
+	c.events.state(StateConnecting, cause, 0)
+	made := <-r.result
+	r.result = nil
+	if made.err != nil {
+		r.answer(made.err)
+	}
+	return made.conn
+}
+
+// stop lets the attempt under way, if any, come to an end.
+func (r *rotation) stop() {
+	if r.result != nil {
+		r.cancel()
+	}
+}
+
+// abandon waits for the end of the attempt under way, if any, and gives up what it brings. It must have
+// been stopped.
 func (r *rotation) abandon() {
-	if r.attempt == nil {
-		return
+	if r.result != nil {
+		if made := <-r.result; made.conn != nil {
+			made.conn.session.Abort(errRetired)
+			made.conn.tearDown()
+		}
+		r.result = nil
 	}
-	r.cancel()
-	if a := <-r.attempt; a.conn != nil {
-		a.conn.fail(errRetired)
-		r.client.bury(a.conn)
+	if r.waiting != nil {
+		r.answer(r.life.client.status.reason())
 	}
-	r.answer(r.client.reason())
 }
 
 func (r *rotation) answer(err error) {
@@ -116,12 +140,11 @@ func (r *rotation) answer(err error) {
 	r.waiting = nil
 }
 
-// Rotate renews the connection now: the next is made, with a fresh Prepare and
-// its OnConnect, before the old one is closed, and writes move over in order.
-// It returns nil when the next connection is in use. When the next cannot be
-// had, the old one stays; Rotate then keeps trying as after a break until ctx
-// ends, and returns a refusal at once. A rotation that is already under way
-// counts. Cancelling ctx ends the waiting, not the rotation.
+// Rotate replaces the connection now: the next one is made, with a fresh Prepare and its OnConnect,
+// before the old one is closed, and writes move over in order. It returns nil when the next
+// connection is in use. If the next one cannot be had, the old one stays; Rotate then keeps trying as
+// after a lost connection until ctx ends, and returns a refusal at once. A rotation that is already
+// under way counts. Cancelling ctx ends the wait, not the rotation.
 func (c *Client) Rotate(ctx context.Context) error {
 	answer := make(chan error, 1)
 	select {
@@ -129,7 +152,7 @@ func (c *Client) Rotate(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.done:
-		return c.reason()
+		return c.status.reason()
 	}
 	select {
 	case err := <-answer:
@@ -137,53 +160,63 @@ func (c *Client) Rotate(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.done:
-		return c.reason()
+		return c.status.reason()
 	}
 }
 
-// handover moves the client from a connection to its successor. Writers wait
-// meanwhile, for one round trip: that of the PING whose PONG proves that the
-// gateway has all earlier messages, so that none overtakes another. It returns
-// false when the client is closed meanwhile: old is then still the one to end.
-func (c *Client) handover(old, next *Conn) bool {
-	c.publish(nil)
-	old.wire.seal()
+// handover moves the client from a connection to its successor. Writers wait meanwhile, for one round
+// trip: that of the PING whose PONG proves that the gateway has all earlier messages, so that none
+// overtakes another. It returns false when the client is closed meanwhile: old is then still the one
+// to end.
+func (l *life) handover(old, next *connection) bool {
+	c := l.client
+	c.line.set(nil)
+	old.session.Seal()
 	switch {
-	case old.wire.unproven() == 0, old.answersPing(c.ctx) == nil:
-		c.settle(old)
-		c.retire(old)
+	case old.session.Unacknowledged() == 0, old.provePings(c.ctx) == nil:
+		l.retire(old)
 	case c.ctx.Err() != nil:
-		// Messages of old may still be confirmed: none must go to next too.
-		next.fail(errRetired)
-		c.bury(next)
+		// Messages of old may still be acknowledged: none must go to next too.
+		next.session.Abort(errRetired)
+		next.tearDown()
 		return false
 	default:
-		// A gateway that answers no PING: when old is closed, nothing written on
-		// it can be overtaken any more, but nothing is proven.
+		// A gateway that answers no PING: once old is closed, nothing written on it can be
+		// overtaken any more, but nothing is acknowledged.
 		if !old.shut(c.opts.CloseTimeout) {
-			c.countLoss(old.cause)
+			l.countLoss(old.session.Cause())
 		}
-		c.bury(old)
+		old.tearDown()
 		<-old.settled
-		c.blame(old.cause)
+		l.reject(old.session.Cause())
 	}
 	c.counters.rotations.Add(1)
-	c.open(next)
+	l.open(next)
 	return true
 }
 
-// retire reads a connection for Drain, and then closes it: what the backend
-// sent to its connectionId before it learned of the new one still arrives.
-func (c *Client) retire(conn *Conn) {
-	c.graves.Go(func() {
+// retire lets OnRetire have a connection once its successor is in use, reads it for Drain, and then closes it:
+// what the backend sent to its connectionId before it learned of the new one still arrives.
+func (l *life) retire(conn *connection) {
+	c := l.client
+	c.tearing.Go(func() { // the end of the client stops it
+		if c.opts.OnRetire != nil {
+			if _, err := c.await(c.ctx, conn); err == nil {
+				conn.call(c.ctx, &Conn{connection: conn, retired: true}, func(ctx context.Context, conn *Conn) error {
+					c.opts.OnRetire(ctx, conn)
+					return nil
+				})
+			}
+		}
 		drain := time.NewTimer(c.opts.Reconnect.Drain)
 		defer drain.Stop()
 		select {
 		case <-drain.C:
-		case <-conn.dead:
+		case <-conn.session.Dead():
 		case <-c.ctx.Done():
 		}
 		conn.shut(c.opts.CloseTimeout)
-		c.inter(conn)
+		conn.settle()
+		conn.session.Wait()
 	})
 }

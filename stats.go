@@ -3,6 +3,8 @@ package apigws
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/apigws/apigws/internal/session"
 )
 
 // Stats is a snapshot of a client. Counters count from Dial on and never go
@@ -45,36 +47,19 @@ type Stats struct {
 
 // counters are the part of Stats that is counted as it happens.
 type counters struct {
-	rtt                                     atomic.Int64
-	connects, refused, connectErrors        atomic.Int64
-	rotations                               atomic.Int64
-	lostClosed, lostTimeout, lostNetwork    atomic.Int64
-	pings, pongs, keepaliveMessages         atomic.Int64
-	messagesSent, bytesSent, messagesResent atomic.Int64
-	messagesReceived, bytesReceived         atomic.Int64
-	unconfirmed                             atomic.Int64
-}
-
-func (n *counters) sent(bytes int) {
-	n.messagesSent.Add(1)
-	n.bytesSent.Add(int64(bytes))
-}
-
-func (n *counters) received(bytes int64) {
-	n.messagesReceived.Add(1)
-	n.bytesReceived.Add(bytes)
-}
-
-func (n *counters) pong(rtt time.Duration) {
-	n.pongs.Add(1)
-	n.rtt.Store(int64(rtt))
+	session.Traffic                      // what sessions carry
+	connects, refused, connectErrors     atomic.Int64
+	rotations                            atomic.Int64
+	lostClosed, lostTimeout, lostNetwork atomic.Int64
+	keepaliveMessages, messagesResent    atomic.Int64
+	unconfirmed                          atomic.Int64
 }
 
 // Stats returns a snapshot. It may be called at any time, also after Close.
 func (c *Client) Stats() Stats {
 	n := &c.counters
 	s := Stats{
-		RTT:               time.Duration(n.rtt.Load()),
+		RTT:               time.Duration(n.RTT.Load()),
 		Connects:          n.connects.Load(),
 		Refused:           n.refused.Load(),
 		ConnectErrors:     n.connectErrors.Load(),
@@ -82,26 +67,24 @@ func (c *Client) Stats() Stats {
 		LostClosed:        n.lostClosed.Load(),
 		LostTimeout:       n.lostTimeout.Load(),
 		LostNetwork:       n.lostNetwork.Load(),
-		Pings:             n.pings.Load(),
-		Pongs:             n.pongs.Load(),
+		Pings:             n.Pings.Load(),
+		Pongs:             n.Pongs.Load(),
 		KeepaliveMessages: n.keepaliveMessages.Load(),
-		MessagesSent:      n.messagesSent.Load(),
-		BytesSent:         n.bytesSent.Load(),
-		MessagesReceived:  n.messagesReceived.Load(),
-		BytesReceived:     n.bytesReceived.Load(),
+		MessagesSent:      n.MessagesSent.Load(),
+		BytesSent:         n.BytesSent.Load(),
+		MessagesReceived:  n.MessagesReceived.Load(),
+		BytesReceived:     n.BytesReceived.Load(),
 		MessagesResent:    n.messagesResent.Load(),
 		Unconfirmed:       n.unconfirmed.Load(),
-		Unread:            c.inbox.len(),
+		Unread:            c.queue.Len(),
 	}
-	c.mu.Lock()
-	s.State, s.Since, s.Generation = c.state, c.since, c.generation
-	c.mu.Unlock()
-	if conn := c.current.Load(); conn != nil {
-		s.Opened = conn.opened
-		s.Unproven = int(conn.wire.unproven())
+	s.State, s.Since, s.Generation = c.status.now()
+	if conn := c.line.current.Load(); conn != nil {
+		s.Opened = conn.session.Opened()
+		s.Unproven = int(conn.session.Unacknowledged())
 	}
-	if c.window != nil {
-		s.Unproven = c.window.len()
+	if w := c.sessions.Window; w != nil {
+		s.Unproven = w.Len()
 	}
 	return s
 }

@@ -1,8 +1,9 @@
-package apigws
+package session
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"runtime"
 	"sync"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/apigws/apigws/internal/queue"
 )
 
 // A stuckStream takes its first write when released, the others at once, and
@@ -36,6 +39,21 @@ func (s *stuckStream) Close() error {
 	return nil
 }
 
+func newSession(stream io.ReadWriteCloser) *Session {
+	return New(&Config{
+		Frame:        32 << 10,
+		Message:      128 << 10,
+		WriteTimeout: 10 * time.Second,
+		Traffic:      new(Traffic),
+		Cause:        func(err error) error { return err },
+	}, stream, nil, queue.New())
+}
+
+func end(s *Session) {
+	s.Abort(errors.New("test ended"))
+	s.Wait()
+}
+
 // Many who write at once share their writes to the socket, over and over: who
 // leads a batch lets those of the last batch join it. They need not run on
 // other cores for that.
@@ -43,18 +61,14 @@ func TestACrowdSharesWrites(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
 		const writers, each = 64, 100
-		opts, err := (*Options)(nil).withDefaults()
-		if err != nil {
-			t.Fatal(err)
-		}
 		stream := &stuckStream{release: make(chan struct{}), closed: make(chan struct{})}
-		w := (&Client{opts: opts}).newWire(stream, func() {})
-		defer w.Close()
+		s := newSession(stream)
+		defer end(s)
 		var working sync.WaitGroup
 		for range writers {
 			working.Go(func() {
 				for range each {
-					if _, err := w.message(context.Background(), []byte("x"), fresh); err != nil {
+					if _, err := s.Send(context.Background(), []byte("x"), Fresh); err != nil {
 						t.Error(err)
 					}
 				}
@@ -75,7 +89,7 @@ func TestACrowdSharesWrites(t *testing.T) {
 // again and again.
 func TestACrowdInAHurry(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	w := &wire{crowded: 1}
+	s := &sender{shared: 1}
 	var (
 		ended   atomic.Bool
 		turns   atomic.Int64
@@ -84,13 +98,13 @@ func TestACrowdInAHurry(t *testing.T) {
 	working.Go(func() {
 		for !ended.Load() {
 			turns.Add(1)
-			for start := time.Now(); time.Since(start) < 2*gatherLimit; {
+			for start := time.Now(); time.Since(start) < 2*yieldLimit; {
 			}
 			runtime.Gosched()
 		}
 	})
 	for range 1000 {
-		w.gather()
+		s.yield()
 	}
 	if n := turns.Load(); n == 0 || n > 100 {
 		t.Errorf("the others had %d turns, want few", n)
@@ -102,18 +116,14 @@ func TestACrowdInAHurry(t *testing.T) {
 // What a message costs before the socket has it: of a lone writer, on a stream
 // that takes all at once.
 func BenchmarkMessage(b *testing.B) {
-	opts, err := (*Options)(nil).withDefaults()
-	if err != nil {
-		b.Fatal(err)
-	}
 	stream := &stuckStream{release: make(chan struct{}), closed: make(chan struct{})}
 	close(stream.release)
-	w := (&Client{opts: opts}).newWire(stream, func() {})
-	defer w.Close()
+	s := newSession(stream)
+	defer end(s)
 	p := bytes.Repeat([]byte("x"), 128)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := w.message(context.Background(), p, fresh); err != nil {
+		if _, err := s.Send(context.Background(), p, Fresh); err != nil {
 			b.Fatal(err)
 		}
 	}

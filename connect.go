@@ -1,0 +1,255 @@
+package apigws
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/apigws/apigws/internal/callback"
+	"github.com/apigws/apigws/internal/jitter"
+	"github.com/apigws/apigws/internal/redact"
+)
+
+// A connector makes connections. The run loop uses it, or the rotation for which the run loop waits
+// before it uses it again: never two at once.
+type connector struct {
+	client *Client
+	dialer *dialer
+	made   int  // connections
+	silent int  // connections in a row that answered no PING
+	ponged bool // some connection did
+}
+
+// An attempt says how connect goes about it.
+type attempt struct {
+	policy *pacer
+	wait   time.Duration // before the first handshake
+	cause  error         // of that wait
+	beside bool          // an open connection: the state stays as it is
+}
+
+// connect makes a connection, trying again as long as that is worth it and ctx lasts.
+func (k *connector) connect(ctx context.Context, a attempt) (*connection, error) {
+	events := k.client.events
+	unauthorized := false
+	err, wait := a.cause, a.wait
+	for {
+		if wait > 0 {
+			if !a.beside {
+				events.state(StateBackoff, err, wait)
+			}
+			if !sleep(ctx, wait) {
+				return nil, withLast(ctx.Err(), err)
+			}
+		}
+		if !a.beside {
+			events.state(StateConnecting, err, 0)
+		}
+		conn, failure := k.connectOnce(ctx)
+		if failure == nil {
+			return conn, nil
+		}
+		if ctx.Err() != nil {
+			if errors.Is(failure, ctx.Err()) {
+				failure = err // that of the attempt before says more
+			}
+			return nil, withLast(ctx.Err(), failure)
+		}
+		err = failure
+		if !k.worthRetrying(err, &unauthorized) {
+			return nil, err
+		}
+		var ok bool
+		if wait, ok = a.policy.next(); !ok {
+			return nil, err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// connectOnce makes one connection and lets OnConnect have it.
+func (k *connector) connectOnce(ctx context.Context) (*connection, error) {
+	c := k.client
+	stream, err := k.dialer.dial(ctx)
+	if err != nil {
+		var refused *HandshakeError
+		if errors.As(err, &refused) && refused.Err == nil {
+			c.counters.refused.Add(1)
+		} else {
+			c.counters.connectErrors.Add(1)
+		}
+		return nil, err
+	}
+	c.counters.connects.Add(1)
+	k.made++
+	conn := c.newConnection(stream, k.made)
+	if err = k.prepare(ctx, conn, &stream.secrets); err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		c.counters.connectErrors.Add(1)
+		conn.session.Abort(err)
+		conn.tearDown()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// prepare does what comes before anything else on a new connection. Errors of OnConnect show no secret of
+// the handshake.
+func (k *connector) prepare(ctx context.Context, conn *connection, secrets *redact.Secrets) error {
+	if k.client.opts.OnConnect != nil {
+		if err := conn.call(ctx, &Conn{connection: conn}, k.client.opts.OnConnect); err != nil {
+			err = newHookError("OnConnect", err, secrets)
+			if cause := conn.session.Cause(); cause != nil && !errors.Is(err, cause) {
+				err = errorf("%w: %w", err, cause) // which has ended its ctx
+			}
+			return err
+		}
+	}
+	if k.client.sessions.Window != nil {
+		if err := k.requirePongs(ctx, conn); err != nil {
+			return err
+		}
+	}
+	return conn.session.Cause()
+}
+
+// requirePongs makes sure that a connection answers PINGs, on which Resend depends. One that does not
+// may be dead; two in a row, and none that ever did, are a gateway that answers none.
+func (k *connector) requirePongs(ctx context.Context, conn *connection) error {
+	err := conn.provePings(ctx)
+	switch {
+	case err == nil:
+		k.ponged, k.silent = true, 0
+	case errors.Is(err, ErrNoPong):
+		k.silent++
+		if !k.ponged && k.silent > 1 {
+			return &permanentError{errorf("Options.Resend needs a gateway that answers PINGs: %w", err)}
+		}
+	}
+	return err
+}
+
+// worthRetrying decides whether another attempt follows one that failed. unauthorized remembers
+// whether the last one met a 401 or 403.
+func (k *connector) worthRetrying(err error, unauthorized *bool) bool {
+	r := &k.client.opts.Reconnect
+	if r.Disabled {
+		return false
+	}
+	if r.Retry != nil {
+		return k.client.events.worthRetrying(err)
+	}
+	var refused *HandshakeError
+	first := !*unauthorized
+	*unauthorized = errors.As(err, &refused) &&
+		(refused.StatusCode == http.StatusUnauthorized || refused.StatusCode == http.StatusForbidden)
+	return Retryable(err) || *unauthorized && first
+}
+
+// A permanentError is not worth retrying.
+type permanentError struct{ error }
+
+func (e *permanentError) Unwrap() error { return e.error }
+
+// Retryable reports whether a new connection is worth trying after err. Worth
+// it are network errors, every close code, failures of Prepare and OnConnect,
+// and the refusals 408, 429 and 5xx. Not worth it are other refusals, wrong
+// options (also when Prepare returns an *OptionError), a certificate that does
+// not verify, an answer that is not TLS where TLS was dialled, and the errors of
+// a client that has ended. It is the default of Reconnect.Retry, which grants a
+// 401 or 403 one more try: the token may have been stale. A machine that roams
+// meets such certificates in networks that want a login first; its Retry may
+// say that they are worth another try.
+func Retryable(err error) bool {
+	if err == nil || errors.Is(err, ErrClosed) {
+		return false
+	}
+	var (
+		hook      *hookError
+		option    *OptionError
+		permanent *permanentError
+		refused   *HandshakeError
+	)
+	switch {
+	case errors.As(err, &hook):
+		return !hook.permanent
+	case errors.As(err, &option), errors.As(err, &permanent):
+		return false
+	case errors.As(err, &refused) && refused.StatusCode == 0:
+		return !neverTrusted(refused.Err)
+	case refused != nil:
+		switch code := refused.StatusCode; code {
+		case http.StatusRequestTimeout, http.StatusTooManyRequests:
+			return true
+		default:
+			return code >= 500
+		}
+	}
+	return true
+}
+
+// minWait is the shortest wait between two attempts, but for one: no policy makes the client spin.
+const minWait = 10 * time.Millisecond
+
+// A pacer asks a policy how long to wait.
+type pacer struct {
+	policy backoff.BackOff
+	hasted bool // a wait shorter than minWait has been allowed
+}
+
+// newPacer makes a pacer with a policy of its own. Its policy is nil if Backoff returns nil.
+func newPacer(r *Reconnect) *pacer {
+	p := &pacer{}
+	if r.Backoff == nil || callback.Do(func() { p.policy = r.Backoff() }) != nil {
+		p.policy = jitter.NewFull(rand.N)
+	}
+	return p
+}
+
+// anotherPacer is newPacer after the first: Backoff has returned a policy before.
+func anotherPacer(r *Reconnect) *pacer {
+	p := newPacer(r)
+	if p.policy == nil {
+		p.policy = jitter.NewFull(rand.N)
+	}
+	return p
+}
+
+// next returns how long to wait; ok is false if the policy gives up.
+func (p *pacer) next() (wait time.Duration, ok bool) {
+	if callback.Do(func() { wait = p.policy.NextBackOff() }) != nil {
+		wait = jitter.NewFull(rand.N).NextBackOff() // it has not answered
+	}
+	switch {
+	case wait == backoff.Stop:
+		return 0, false
+	case wait >= minWait:
+		return wait, true
+	case !p.hasted:
+		p.hasted = true
+		return max(wait, 0), true
+	}
+	return minWait, true
+}
+
+// reset starts over.
+func (p *pacer) reset() {
+	p.hasted = false
+	callback.Do(p.policy.Reset)
+}

@@ -1,0 +1,115 @@
+package session
+
+import (
+	"strconv"
+	"time"
+)
+
+// accounts say what became of the messages of one session: how many were put into a batch, how
+// many the socket took, and how many a PONG has acknowledged. PONGs come in order, so the PONG of a
+// PING acknowledges every message that went before it.
+//
+// accounts are a plain value, without locks, goroutines or clocks. Only messages that the
+// application is told about are counted: see Kind.
+type accounts struct {
+	appended     int64 // put into batches
+	taken        int64 // of those, how many the socket took in a write without an error
+	acknowledged int64 // of those, how many a PONG has acknowledged
+
+	pings       uint64 // number of the last PING
+	outstanding []ping // those whose PONG is awaited, oldest first; their numbers are consecutive
+
+	// unfollowed is when the first message was appended that no PING follows; zero when there
+	// is none.
+	unfollowed time.Time
+}
+
+// A ping is a PING whose PONG is awaited.
+type ping struct {
+	number   uint64
+	messages int64         // appended before it
+	queued   time.Time     // when it was put into a batch
+	left     time.Time     // when the socket had taken it; zero before
+	reads    int64         // how often bytes had come in when it left
+	done     chan struct{} // closed when its PONG has come; nil if nobody waits
+}
+
+// sent returns when p left, or when it was queued if it has not left yet.
+func (p *ping) sent() time.Time {
+	if p.left.IsZero() {
+		return p.queued
+	}
+	return p.left
+}
+
+// addMessage notes that a message was put into a batch, and reports whether it is the first that
+// no PING follows; the caller then sets unfollowed.
+func (a *accounts) addMessage() (first bool) {
+	a.appended++
+	return a.unfollowed.IsZero()
+}
+
+// addPing notes that a PING is put into a batch, and returns its number.
+func (a *accounts) addPing(now time.Time, done chan struct{}) uint64 {
+	a.pings++
+	a.unfollowed = time.Time{}
+	a.outstanding = append(a.outstanding, ping{
+		number:   a.pings,
+		messages: a.appended,
+		queued:   now,
+		done:     done,
+	})
+	return a.pings
+}
+
+// took notes that the socket has taken a batch: this many messages, and the PINGs up to a number.
+func (a *accounts) took(messages int64, lastPing uint64, now time.Time, reads int64) {
+	a.taken += messages
+	for i := range a.outstanding {
+		if p := &a.outstanding[i]; p.number <= lastPing && p.left.IsZero() {
+			p.left, p.reads = now, reads
+		}
+	}
+}
+
+// pong notes a PONG. It answers its PING and, as RFC 6455 allows, every PING before it. It returns
+// the newest PING that is answered and how many messages are newly acknowledged; ok is false if
+// the PONG answers none.
+func (a *accounts) pong(payload []byte) (answered ping, acknowledged int64, ok bool) {
+	number, err := strconv.ParseUint(string(payload), 10, 64)
+	if err != nil || len(a.outstanding) == 0 || number < a.outstanding[0].number || number > a.pings {
+		return ping{}, 0, false
+	}
+	n := int(number-a.outstanding[0].number) + 1
+	answered = a.outstanding[n-1]
+	for _, p := range a.outstanding[:n] {
+		if p.done != nil {
+			close(p.done)
+		}
+	}
+	kept := copy(a.outstanding, a.outstanding[n:])
+	clear(a.outstanding[kept:])
+	a.outstanding = a.outstanding[:kept]
+	acknowledged = answered.messages - a.acknowledged
+	a.acknowledged = answered.messages
+	return answered, acknowledged, true
+}
+
+// unacknowledged returns how many messages were put into batches that no PONG has acknowledged.
+func (a *accounts) unacknowledged() int64 { return a.appended - a.acknowledged }
+
+// lost returns, once nothing is written any more, how many messages the socket took that no PONG
+// has acknowledged: they may have arrived or not. A PONG can come before the write that carried
+// its PING has returned, so that more messages are acknowledged than are known to be taken.
+func (a *accounts) lost() int64 { return max(0, a.taken-a.acknowledged) }
+
+// silentSince returns when the oldest PING left after which nothing came in, given how often
+// bytes have come in; zero if there is none.
+func (a *accounts) silentSince(reads int64) time.Time {
+	for i := range a.outstanding {
+		if p := &a.outstanding[i]; !p.left.IsZero() && p.reads == reads {
+			return p.left
+		}
+	}
+	return time.Time{}
+}

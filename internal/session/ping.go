@@ -1,0 +1,107 @@
+package session
+
+import (
+	"context"
+	"time"
+)
+
+// Health is what a session knows of its peer and its path at one moment.
+type Health struct {
+	Heard time.Time // when bytes last came in
+	Data  time.Time // when a message last came or went; with Config.TrackData
+
+	// Blocked says that the reader waits for room: PONGs are not seen meanwhile. Freed is when it
+	// last went on.
+	Blocked bool
+	Freed   time.Time
+
+	// Pinged is when the newest PING was sent whose PONG is awaited, Oldest when the oldest was; zero if
+	// there is none. A PING counts as sent when the socket has taken it.
+	Pinged, Oldest time.Time
+	// Silent is when the oldest PING was sent after which nothing at all came in; zero if there is
+	// none.
+	Silent time.Time
+	// Unfollowed is when the first message was written that no PING follows; zero if there is none.
+	Unfollowed time.Time
+	// Unacknowledged says that messages were written that no PONG has acknowledged.
+	Unacknowledged bool
+}
+
+// Health returns what the session knows at this moment.
+func (s *Session) Health() Health {
+	since := func(d int64) time.Time { return s.opened.Add(time.Duration(d)) }
+	h := Health{
+		Heard:   since(s.heard.Load()),
+		Data:    since(s.data.Load()),
+		Blocked: s.blocked.Load(),
+		Freed:   since(s.freed.Load()),
+	}
+	reads := s.reads.Load()
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	a := &s.out.accounts
+	if n := len(a.outstanding); n > 0 {
+		h.Pinged, h.Oldest = a.outstanding[n-1].sent(), a.outstanding[0].sent()
+	}
+	h.Silent = a.silentSince(reads)
+	h.Unfollowed = a.unfollowed
+	h.Unacknowledged = a.unacknowledged() > 0
+	return h
+}
+
+// Ping sends a PING and waits for its PONG. It returns how long that took. ctx ends the wait also
+// behind a write that is stuck.
+func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
+	start := time.Now()
+	done := make(chan struct{})
+	s.start(func() { s.sendPing(done) })
+	select {
+	case <-done:
+		return time.Since(start), nil
+	case <-s.dead:
+		return 0, s.cause
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// sendPing sends a PING; done, when not nil, is closed when its PONG has come. A failure ends the
+// session.
+func (s *Session) sendPing(done chan struct{}) {
+	if err := s.out.ping(done); err != nil && err != ErrSealed {
+		s.writeFailed(err)
+	}
+}
+
+// Tick sends, on a goroutine of its own, a keepalive message if message is not nil, then a PING if
+// ping is true. sent is called when the message was sent. Tick does nothing and returns false while
+// the writes of an earlier Tick are stuck.
+func (s *Session) Tick(message []byte, ping bool, sent func()) (started bool) {
+	if s.pinging.Swap(true) {
+		return false
+	}
+	s.start(func() {
+		defer s.pinging.Store(false)
+		if message != nil {
+			if outcome, _ := s.Send(context.Background(), message, Untracked); outcome == Sent {
+				sent()
+			}
+		}
+		if ping {
+			s.sendPing(nil)
+		}
+	})
+	return true
+}
+
+// Hold lets the goroutine that reads wait for somebody who takes messages: the peer is not to blame
+// for what is not seen of it meanwhile.
+func (s *Session) Hold(wait func()) {
+	s.announce()
+	s.blocked.Store(true)
+	defer func() {
+		s.freed.Store(s.now())
+		s.blocked.Store(false)
+	}()
+	wait()
+}

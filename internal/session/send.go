@@ -1,0 +1,366 @@
+package session
+
+import (
+	"context"
+	"io"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apigws/apigws/internal/window"
+	"github.com/apigws/apigws/internal/ws"
+)
+
+// batchLimit is the size at which a batch takes no further messages, writeLimit how much is given
+// to the stream in one write: WriteTimeout bounds each of those.
+const batchLimit, writeLimit = 64 << 10, 32 << 10
+
+// yieldLimit is how long yield may take; yieldPause is how long it is left out after it took
+// longer.
+const yieldLimit, yieldPause = time.Millisecond, time.Second
+
+// A phase says what still goes out on a session. Phases only grow.
+type phase int
+
+const (
+	open    phase = iota
+	sealed        // tracked messages are refused
+	closing       // the CLOSE frame is out: nothing follows it
+	broken        // the stream is broken or closed
+)
+
+// A sender writes the frames of one session. Writers that come while a write is under way share
+// the next one: the first of them leads the batch, waits for its turn and writes it; the others
+// follow it. A lone writer writes at once, on its own goroutine.
+type sender struct {
+	stream  io.Writer
+	frame   int // bytes of payload per frame, at most
+	timeout time.Duration
+	window  *window.Window // where tracked messages are kept; nil: nowhere
+	pings   *atomic.Int64  // counts PINGs
+	reads   *atomic.Int64  // how often bytes came in
+	late    func()         // ends the session: a write took too long
+	first   func()         // a message was written that no PING follows; never with a window
+
+	turn chan struct{} // holds a token while somebody writes to stream
+
+	// Who has the turn uses these.
+	timer   *time.Timer // calls late
+	shared  int         // above 0: several writers shared one of the last two batches
+	noYield time.Time   // until then, yield does nothing
+
+	mu       sync.Mutex // guards what follows; never held while reading, writing or waiting
+	keys     ws.MaskKeys
+	pending  *batch // takes frames until its leader has the turn
+	phase    phase
+	err      error // why nothing goes out, when broken
+	accounts accounts
+}
+
+// A batch is a run of frames that leave together.
+type batch struct {
+	buf      []byte
+	messages int64         // tracked messages in it
+	lastPing uint64        // number of the last PING in it
+	done     chan struct{} // closed when it has been written; nil as long as nobody follows
+	n        int           // bytes that the socket took
+	err      error
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// message sends p as one text message. ctx counts only as long as p waits for a batch with room. A
+// Fresh message is kept in the window, if there is one, in the order in which it leaves.
+func (s *sender) message(ctx context.Context, p []byte, kind Kind) (Outcome, error) {
+	s.mu.Lock()
+	for s.refusal(kind) == nil && s.pending != nil && len(s.pending.buf) >= batchLimit {
+		full := s.pending.follow()
+		s.mu.Unlock()
+		select {
+		case <-full:
+		case <-ctx.Done():
+			return NotSent, ctx.Err()
+		}
+		s.mu.Lock()
+	}
+	if err := s.refusal(kind); err != nil {
+		s.mu.Unlock()
+		return NotSent, err
+	}
+	b, leads := s.join()
+	b.buf = ws.AppendMessage(b.buf, p, s.frame, &s.keys)
+	end := len(b.buf)
+	if kind != Untracked {
+		s.track(b, p, kind)
+	}
+	s.mu.Unlock()
+	return s.finish(b, leads, end)
+}
+
+// track counts a message that has been put into b, and makes sure that a PING follows it; s.mu is
+// held.
+func (s *sender) track(b *batch, p []byte, kind Kind) {
+	b.messages++
+	first := s.accounts.addMessage()
+	if s.window == nil {
+		if first {
+			s.accounts.unfollowed = time.Now()
+			s.first()
+		}
+		return
+	}
+	if kind == Fresh {
+		s.window.Add(p)
+	}
+	if len(s.accounts.outstanding) == 0 {
+		s.appendPing(b, nil) // the next one follows its PONG, see Session.pong
+	}
+}
+
+// refusal returns why a message does not go out, or nil; s.mu is held.
+func (s *sender) refusal(kind Kind) error {
+	switch {
+	case s.phase == broken:
+		return s.err
+	case s.phase == closing, s.phase == sealed && kind != Untracked:
+		return ErrSealed
+	}
+	return nil
+}
+
+// ping sends a PING. done, when not nil, is closed when the PONG has come. After a CLOSE the error
+// is ErrSealed: the session is not to blame.
+func (s *sender) ping(done chan struct{}) error {
+	s.mu.Lock()
+	if err := s.refusal(Untracked); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	b, leads := s.join()
+	s.appendPing(b, done)
+	end := len(b.buf)
+	s.mu.Unlock()
+	_, err := s.finish(b, leads, end)
+	return err
+}
+
+// appendPing appends a PING to b; s.mu is held.
+func (s *sender) appendPing(b *batch, done chan struct{}) {
+	s.pings.Add(1)
+	b.lastPing = s.accounts.addPing(time.Now(), done)
+	var payload [20]byte
+	b.buf = ws.AppendControl(b.buf, ws.Ping, strconv.AppendUint(payload[:0], b.lastPing, 10), &s.keys)
+}
+
+// pong sends the PONG to a PING. The caller, who reads, is not told of a failure: what has arrived
+// is to be read to its end although the path is broken. Other writes meet the error.
+func (s *sender) pong(payload []byte) {
+	s.mu.Lock()
+	if s.refusal(Untracked) != nil {
+		s.mu.Unlock()
+		return
+	}
+	b, leads := s.join()
+	b.buf = ws.AppendControl(b.buf, ws.Pong, payload, &s.keys)
+	end := len(b.buf)
+	s.mu.Unlock()
+	s.finish(b, leads, end)
+}
+
+// close sends a CLOSE frame. If anything is not acknowledged, a PING goes before it: its PONG comes
+// before the answer to the CLOSE, and also from a peer that answers no CLOSE.
+func (s *sender) close(code int) error {
+	s.mu.Lock()
+	if err := s.refusal(Untracked); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	b, leads := s.join()
+	if s.accounts.unacknowledged() > 0 {
+		s.appendPing(b, nil)
+	}
+	b.buf = ws.AppendClose(b.buf, code, &s.keys)
+	s.phase = closing
+	end := len(b.buf)
+	s.mu.Unlock()
+	_, err := s.finish(b, leads, end)
+	return err
+}
+
+// seal refuses tracked messages from now on.
+func (s *sender) seal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.phase = max(s.phase, sealed)
+}
+
+// breakOff lets nothing go out any more, because of err. A write under way goes on.
+func (s *sender) breakOff(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.breakLocked(err)
+}
+
+func (s *sender) breakLocked(err error) {
+	if s.phase < broken {
+		s.phase, s.err = broken, err
+	}
+}
+
+// acknowledge notes a PONG; see accounts.pong. more says that messages are left that no PING on
+// its way will acknowledge.
+func (s *sender) acknowledge(payload []byte) (answered ping, more, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answered, n, ok := s.accounts.pong(payload)
+	if !ok {
+		return ping{}, false, false
+	}
+	if s.window != nil {
+		s.window.Acknowledge(int(n))
+	}
+	return answered, len(s.accounts.outstanding) == 0 && s.accounts.unacknowledged() > 0, true
+}
+
+// settle waits for the write under way, if any, and returns how many messages are lost. Nothing
+// must be written or acknowledged any more.
+func (s *sender) settle() int64 {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accounts.lost()
+}
+
+// join returns the batch to append to, and whether the caller leads it; s.mu is held.
+func (s *sender) join() (b *batch, leads bool) {
+	if s.pending != nil {
+		s.pending.follow()
+		return s.pending, false
+	}
+	s.pending = batches.Get().(*batch)
+	return s.pending, true
+}
+
+// follow returns a channel that is closed when b has been written; the sender's mu is held.
+func (b *batch) follow() <-chan struct{} {
+	if b.done == nil {
+		b.done = make(chan struct{})
+	}
+	return b.done
+}
+
+// finish writes b, or waits until its leader has, and says what became of the bytes before end.
+func (s *sender) finish(b *batch, leads bool, end int) (Outcome, error) {
+	if leads {
+		s.write(b)
+	} else {
+		<-b.done
+	}
+	n, err := b.n, b.err
+	if leads {
+		recycle(b)
+	}
+	switch {
+	case err == nil:
+		return Sent, nil
+	case n < end:
+		return Truncated, err
+	default:
+		return Unconfirmed, err
+	}
+}
+
+// recycle gives the buffer of a written batch to a later one, unless it is so large that keeping
+// it would be a waste.
+func recycle(b *batch) {
+	if cap(b.buf) > 4*batchLimit {
+		return
+	}
+	if b.done != nil { // followers still read its n and err
+		b = &batch{buf: b.buf}
+	}
+	*b = batch{buf: b.buf[:0]}
+	batches.Put(b)
+}
+
+// yield lets the writers of the last batch, which have only just been woken, join the next one, so
+// that a batch holds a message of each. It costs a lone writer nothing. Where other goroutines want
+// the processors too, it can take long until the caller runs again: yield then is left out for a
+// while, and a batch holds what came during the last write.
+func (s *sender) yield() {
+	if s.shared == 0 {
+		return
+	}
+	start := time.Now()
+	if start.Before(s.noYield) {
+		return
+	}
+	runtime.Gosched()
+	if now := time.Now(); now.Sub(start) > yieldLimit {
+		s.noYield = now.Add(yieldPause)
+	}
+}
+
+// write sends b when its turn has come.
+func (s *sender) write(b *batch) {
+	s.turn <- struct{}{}
+	s.yield()
+	s.mu.Lock()
+	if b.done != nil {
+		s.shared = 2 // the scheduler may let nobody in once
+	} else if s.shared > 0 {
+		s.shared--
+	}
+	s.pending = nil // from here on, b is the leader's
+	err := s.err
+	s.mu.Unlock()
+
+	if err == nil {
+		b.n, err = s.writeAll(b.buf)
+	}
+
+	s.mu.Lock()
+	if err == nil {
+		if b.messages > 0 || b.lastPing > 0 {
+			s.took(b)
+		}
+	} else {
+		s.breakLocked(err)
+		b.err = s.err // why the session ended rather than that its stream was closed
+	}
+	s.mu.Unlock()
+	<-s.turn
+	if b.done != nil {
+		close(b.done)
+	}
+}
+
+// took notes that the socket has taken b; s.mu is held.
+func (s *sender) took(b *batch) {
+	var now time.Time
+	if b.lastPing > 0 {
+		now = time.Now()
+	}
+	s.accounts.took(b.messages, b.lastPing, now, s.reads.Load())
+}
+
+// writeAll writes p in pieces, each of which may take as long as the timeout.
+func (s *sender) writeAll(p []byte) (written int, err error) {
+	if s.timer == nil {
+		s.timer = time.AfterFunc(s.timeout, s.late)
+	} else {
+		s.timer.Reset(s.timeout)
+	}
+	defer s.timer.Stop()
+	for {
+		n, err := s.stream.Write(p[written:min(len(p), written+writeLimit)])
+		written += n
+		if err != nil || written == len(p) {
+			return written, err
+		}
+		s.timer.Reset(s.timeout)
+	}
+}

@@ -1,0 +1,284 @@
+// Package session is one open WebSocket connection: shared writes, a goroutine that reads, PINGs
+// and what their PONGs acknowledge, and the close handshake. It knows nothing of how connections
+// are made or replaced.
+package session
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apigws/apigws/internal/queue"
+	"github.com/apigws/apigws/internal/window"
+	"github.com/apigws/apigws/internal/ws"
+)
+
+var (
+	// ErrSealed refuses a write on a session that takes no more of its kind. The session is well.
+	ErrSealed = errors.New("connection takes no more messages")
+	// ErrWriteTimeout is the cause of a session whose stream did not take a write in time.
+	ErrWriteTimeout = errors.New("apigws: write timed out")
+	// ErrCloseTimeout is the cause of a session whose CLOSE was not answered in time.
+	ErrCloseTimeout = errors.New("apigws: close handshake timed out")
+
+	errGoexit = errors.New("apigws: a hook ended the goroutine that reads the connection")
+)
+
+// causeWait is how long a failed write waits for the reader to find out why: the CLOSE frame that
+// explains a broken pipe is usually there already.
+const causeWait = time.Second
+
+// Config is what sessions of one client have in common.
+type Config struct {
+	Frame, Message int // payload bytes: of a frame sent, of a message received, at most
+	WriteTimeout   time.Duration
+	Window         *window.Window // keeps Fresh messages until they are acknowledged; nil: nobody does
+	Traffic        *Traffic       // counts
+
+	// TrackData says that Health.Data is wanted.
+	TrackData bool
+	// Intercept, if set, keeps a message from the queue by returning true. It runs on the
+	// goroutine that reads; where it has to wait, it must use Session.Wait.
+	Intercept func(*Session, []byte) bool
+	// Cause makes the cause of a session from what ended its reading: a *CloseFrame, a *ws.Error, or
+	// an error of the stream.
+	Cause func(error) error
+}
+
+// Traffic counts what all sessions of a client carry.
+type Traffic struct {
+	RTT                             atomic.Int64 // between the last PONG and its PING, in nanoseconds
+	Pings, Pongs                    atomic.Int64
+	MessagesSent, BytesSent         atomic.Int64
+	MessagesReceived, BytesReceived atomic.Int64
+}
+
+// A CloseFrame is the CLOSE with which the peer ended a session.
+type CloseFrame struct {
+	Code   int // 1005 when the frame had none
+	Reason string
+}
+
+func (f *CloseFrame) Error() string { return "closed by the peer" }
+
+// Kind says what a message is to the accounts of a session.
+type Kind int
+
+const (
+	Untracked Kind = iota // of the connection: keepalive, what OnConnect writes
+	Fresh                 // of the application
+	Again                 // of the application, already in the window
+)
+
+// Outcome says what became of a message.
+type Outcome int
+
+const (
+	Sent        Outcome = iota // the socket took all of it
+	NotSent                    // it was never put into a batch
+	Truncated                  // its last byte has not left: the peer cannot deliver it
+	Unconfirmed                // all of it may have left, but the write failed
+)
+
+// A Session is one open connection. All methods may be called concurrently.
+type Session struct {
+	cfg    *Config
+	stream io.ReadWriteCloser
+	reset  func() // makes closing the stream drop what has not left; nil: that cannot be had
+	opened time.Time
+
+	out sender
+
+	// Only the goroutine that reads uses these.
+	in          ws.Reader
+	to          *queue.Queue
+	unannounced bool // something was pushed that those who wait for messages do not know of
+	answered    bool // a CLOSE of ours has left
+
+	// Instants count from opened.
+	heard   atomic.Int64 // when bytes last came in
+	reads   atomic.Int64 // how often bytes came in
+	data    atomic.Int64 // when a message last came or went
+	blocked atomic.Bool  // the reader waits for room
+	freed   atomic.Int64 // when it last did
+	pinging atomic.Bool  // a write of Tick has not returned
+
+	wake     chan struct{} // holds a token when a message was written that no PING follows
+	dead     chan struct{} // closed when the session has ended
+	readDone chan struct{} // closed when nothing is read any more
+
+	endOnce   sync.Once
+	cause     error       // why the session has ended; written before dead is closed
+	frame     *CloseFrame // the peer's CLOSE, if that is why
+	closeOnce sync.Once
+
+	mu    sync.Mutex     // guards ended
+	ended bool           // no task is started any more
+	tasks sync.WaitGroup // goroutines of the session
+}
+
+// New begins a session on a stream whose handshake is done. What it brings goes to the queue. reset
+// may be nil. The session must be ended by Abort or Shut, or by its peer, and then waited for.
+func New(cfg *Config, stream io.ReadWriteCloser, reset func(), to *queue.Queue) *Session {
+	s := &Session{
+		cfg:      cfg,
+		stream:   stream,
+		reset:    reset,
+		opened:   time.Now(),
+		to:       to,
+		wake:     make(chan struct{}, 1),
+		dead:     make(chan struct{}),
+		readDone: make(chan struct{}),
+	}
+	s.out = sender{
+		stream:  stream,
+		frame:   cfg.Frame,
+		timeout: cfg.WriteTimeout,
+		window:  cfg.Window,
+		pings:   &cfg.Traffic.Pings,
+		reads:   &s.reads,
+		late:    s.writeLate,
+		first:   s.wakeUp,
+		turn:    make(chan struct{}, 1),
+	}
+	s.in.Init(source{s}, cfg.Message)
+	s.in.Alloc = alloc
+	s.tasks.Go(s.read)
+	return s
+}
+
+// Opened returns when the session began.
+func (s *Session) Opened() time.Time { return s.opened }
+
+// Dead returns a channel that is closed when the session has ended.
+func (s *Session) Dead() <-chan struct{} { return s.dead }
+
+// IsDead reports whether the session has ended.
+func (s *Session) IsDead() bool {
+	select {
+	case <-s.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// Cause returns why the session has ended; nil as long as it has not.
+func (s *Session) Cause() error {
+	if s.IsDead() {
+		return s.cause
+	}
+	return nil
+}
+
+// Abort ends the session without a close handshake. What its kernel still holds is dropped, so that
+// it does not arrive after what a later connection carries. Only the first cause counts.
+func (s *Session) Abort(cause error) {
+	s.end(cause, nil)
+	s.closeStream(true)
+}
+
+// end says that the session has ended, and why. Only the first call counts: who reads, who writes
+// and the keepalive may all find out.
+func (s *Session) end(cause error, frame *CloseFrame) {
+	s.endOnce.Do(func() {
+		s.out.breakOff(cause)
+		s.cause, s.frame = cause, frame
+		close(s.dead)
+	})
+}
+
+// closeStream closes the stream, once.
+func (s *Session) closeStream(drop bool) {
+	s.closeOnce.Do(func() {
+		if drop && s.reset != nil {
+			s.reset()
+		}
+		s.stream.Close()
+	})
+}
+
+// Settle waits until a session that has ended neither reads nor writes, and returns how many
+// tracked messages the socket took without their being acknowledged.
+func (s *Session) Settle() (lost int64) {
+	<-s.readDone
+	return s.out.settle()
+}
+
+// Wait waits until every goroutine of a session that has ended is gone.
+func (s *Session) Wait() {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.tasks.Wait()
+}
+
+// start runs f, which may wait for the stream, on a goroutine of its own that Wait waits for. It does
+// nothing once Wait was called.
+func (s *Session) start(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.tasks.Go(f)
+	}
+}
+
+// Send sends p as one text message, in frames. ctx ends only the wait for the message's turn. A write
+// that fails ends the session; an error that is ctx's or ErrSealed does not.
+func (s *Session) Send(ctx context.Context, p []byte, kind Kind) (Outcome, error) {
+	outcome, err := s.out.message(ctx, p, kind)
+	if err == nil {
+		if s.cfg.TrackData {
+			s.data.Store(s.now())
+		}
+		s.cfg.Traffic.MessagesSent.Add(1)
+		s.cfg.Traffic.BytesSent.Add(int64(len(p)))
+		return Sent, nil
+	}
+	if err == ErrSealed || err == ctx.Err() {
+		return outcome, err
+	}
+	return outcome, s.writeFailed(err)
+}
+
+// writeFailed ends the session, with the reader's reason if it has one, and returns the reason.
+func (s *Session) writeFailed(err error) error {
+	wait := time.NewTimer(causeWait)
+	defer wait.Stop()
+	select {
+	case <-s.dead:
+	case <-wait.C:
+		s.Abort(s.cfg.Cause(err))
+	}
+	return s.cause
+}
+
+func (s *Session) writeLate() { s.Abort(ErrWriteTimeout) }
+
+// wakeUp leaves a token for who keeps the session alive.
+func (s *Session) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Wake returns a channel that brings a token when a tick is due earlier than Health last said: the
+// first message was written that no PING follows.
+func (s *Session) Wake() <-chan struct{} { return s.wake }
+
+// Seal refuses Fresh and Again messages from now on.
+func (s *Session) Seal() { s.out.seal() }
+
+// Unacknowledged returns how many tracked messages were written that no PONG has acknowledged.
+func (s *Session) Unacknowledged() int64 {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	return s.out.accounts.unacknowledged()
+}
+
+// now is the time since the session began.
+func (s *Session) now() int64 { return int64(time.Since(s.opened)) }

@@ -1,0 +1,69 @@
+package apigws
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+)
+
+// errLineStopped ends a wait for a connection because the client ends.
+var errLineStopped = errors.New("apigws: client ends")
+
+// A line says which connection is in use. The run loop alone sets it.
+type line struct {
+	current atomic.Pointer[connection] // nil while there is none to write to
+
+	mu      sync.Mutex    // guards what follows
+	changed chan struct{} // closed when current changes
+	last    *connection   // the last that was in use
+}
+
+// set makes conn the connection in use; nil makes writers wait.
+func (l *line) set(conn *connection) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.current.Store(conn)
+	if conn != nil {
+		l.last = conn
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// lastUsed returns the connection in use, or the last that was; nil if there was none.
+func (l *line) lastUsed() *connection {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// await returns the connection in use, waiting for one other than not until ctx ends or stop is
+// closed.
+func (l *line) await(ctx context.Context, stop <-chan struct{}, not *connection) (*connection, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		select {
+		case <-stop:
+			return nil, errLineStopped
+		default:
+		}
+		if conn := l.current.Load(); conn != nil && conn != not {
+			return conn, nil
+		}
+		l.mu.Lock()
+		changed := l.changed
+		conn := l.current.Load() // it may have come in between
+		l.mu.Unlock()
+		if conn != nil && conn != not {
+			return conn, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		case <-stop:
+		}
+	}
+}
