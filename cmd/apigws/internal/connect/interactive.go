@@ -194,16 +194,16 @@ func (d *dialogue) rotate(ctx context.Context) error {
 
 func (d *dialogue) stats() {
 	s := d.Stats()
-	var age time.Duration
+	connection := "no connection"
 	if !s.Opened.IsZero() {
-		age = time.Since(s.Opened).Round(time.Second)
+		connection = fmt.Sprintf("connection %d, open for %v", s.Generation, time.Since(s.Opened).Round(time.Second))
 	}
-	text := fmt.Sprintf(`%v for %v, connection %d, open for %v
+	text := fmt.Sprintf(`%v: %s
 sent %d messages (%d bytes), received %d (%d bytes)
 not acknowledged yet %d, lost perhaps %d, sent again %d
 PINGs %d, PONGs %d, last round trip %v
 rotations %d; lost by a close frame %d, by silence %d, by the network %d; refused %d`,
-		s.State, time.Since(s.Since).Round(time.Second), s.Generation, age,
+		s.State, connection,
 		s.MessagesSent, s.BytesSent, s.MessagesReceived, s.BytesReceived,
 		s.Unproven, s.Unconfirmed, s.MessagesResent,
 		s.Pings, s.Pongs, round(s.RTT),
