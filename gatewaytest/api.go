@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// An api is what is deployed on a Server. It does not change: Server.Deploy puts another in its place.
+// An api is what is deployed on a Server. It does not change: Server.Deploy puts another in its
+// place.
 type api struct {
 	echo          bool // messages go back, no Handler is called
 	custom        bool // there are routes for selector to find
@@ -18,6 +19,7 @@ type api struct {
 	authorizeFunc func(*http.Request) int
 	authorizer    *Authorizer
 	identify      func(*http.Request, *Identity)
+	stage         string
 	variables     map[string]string
 	subprotocols  []string
 	timeout       time.Duration // of the authorizer
@@ -33,15 +35,17 @@ type route struct {
 	limited string // the text of the error frame
 }
 
-// Deploy puts another API in the place of the one that the Server has, as a deployment to the stage does: Backend,
-// Routes, RouteSettings, RouteSelection, RouteResponse, IntegrationTimeout, Authorize, Authorizer, Identify,
-// StageVariables and Subprotocols of cfg. Its other fields are not looked at. Open connections stay, and whatever comes
-// in on them from now on is for the new routes; what is being handled goes on. What the real gateway does to
-// connections when it is deployed anew is not known.
+// Deploy puts another API in the place of the one that the Server has, as a deployment to the stage
+// does: Backend, Routes, RouteSettings, RouteSelection, RouteResponse, IntegrationTimeout,
+// Authorize, Authorizer, Identify, StageVariables and Subprotocols of cfg. Its other fields are not
+// looked at. Open connections stay, and whatever comes in on them from now on is for the new
+// routes; what is being handled goes on. What the real gateway does to connections when it is
+// deployed anew is not known.
 //
 // Deploy panics, and changes nothing, if cfg makes no sense.
 func (s *Server) Deploy(cfg *Config) {
 	c := cfg.withDefaults()
+	c.Stage = s.cfg.Stage
 	s.api.Store(newAPI(&c))
 }
 
@@ -53,13 +57,14 @@ type RouteSettings struct {
 	// RouteResponse gives the route a route response, whatever Config.RouteResponse is.
 	RouteResponse bool
 
-	// Rate is how many events a second the route takes, of all connections together, and Burst how many at once after a
-	// pause; 0: as many as in a second. More are throttled: the answer to a handshake is 429, and a message gets an
-	// error frame. Rate 0: no limit.
+	// Rate is how many events a second the route takes, of all connections together, and Burst how
+	// many at once after a pause; 0: as many as in a second. More are throttled: the answer to a
+	// handshake is 429, and a message gets an error frame. Rate 0: no limit.
 	Rate  float64
 	Burst int
 
-	// Throttled is the text in the error frame. Default: "Too Many Requests". The real one is not known.
+	// Throttled is the text in the error frame. Default: "Too Many Requests". The real one is not
+	// known.
 	Throttled string
 }
 
@@ -69,6 +74,7 @@ func newAPI(cfg *Config) *api {
 		routes:        map[string]*route{},
 		authorizeFunc: cfg.Authorize,
 		identify:      cfg.Identify,
+		stage:         cfg.Stage,
 		variables:     maps.Clone(cfg.StageVariables),
 		subprotocols:  slices.Clone(cfg.Subprotocols),
 		timeout:       cfg.IntegrationTimeout,
@@ -94,7 +100,8 @@ func newAPI(cfg *Config) *api {
 		a.routes[key] = cfg.newRoute(key, h)
 		a.custom = a.custom || !strings.HasPrefix(key, "$")
 	}
-	for _, key := range []string{"$connect", "$default"} { // so that they can have settings without a Handler
+	// So that they can have settings without a Handler.
+	for _, key := range []string{"$connect", "$default"} {
 		if a.routes[key] == nil {
 			a.routes[key] = cfg.newRoute(key, nil)
 		}

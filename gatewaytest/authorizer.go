@@ -11,51 +11,75 @@ import (
 	"strings"
 )
 
-// An Authorizer is a Lambda REQUEST authorizer: a function that decides on a handshake before $connect runs, and whose
-// result the events of the connection carry.
+// An Authorizer is a Lambda REQUEST authorizer: a function that decides on a handshake before
+// $connect runs, and whose result the events of the connection carry.
 type Authorizer struct {
 	// Func is the function; see LambdaAuthorizer and InvokeLambdaAuthorizer.
 	Func AuthorizerFunc
 
 	// IdentitySources are what a handshake must have, such as "route.request.header.Authorization",
-	// "route.request.querystring.token", "stageVariables.tenant" or "context.identity.sourceIp". If one is missing or
-	// empty, the answer is 401 and the function is not called.
+	// "route.request.querystring.token", "stageVariables.tenant" or "context.identity.sourceIp". If
+	// one is missing or empty, the answer is 401 and the function is not called.
 	IdentitySources []string
 
-	// RawContext leaves numbers and booleans of the function's context in events what they are. By default they become
-	// strings, as documented for mapping templates; which of the two proxy events have is not known.
+	// RawContext leaves numbers and booleans of the function's context in events what they are. By
+	// default they become strings, as documented for mapping templates; which of the two proxy
+	// events have is not known.
 	RawContext bool
 }
 
-// An AuthorizerFunc is the function of an Authorizer. An error whose text is "Unauthorized" makes the answer to the
-// handshake 401, any other, and a panic, 500. Its context ends with Config.IntegrationTimeout.
+// An AuthorizerFunc is the function of an Authorizer. An error whose text is "Unauthorized" makes
+// the answer to the handshake 401, any other, and a panic, 500. Its context ends with
+// Config.IntegrationTimeout.
 type AuthorizerFunc func(ctx context.Context, r *AuthorizerRequest) (*AuthorizerResponse, error)
 
-// An AuthorizerRequest is what an AuthorizerFunc gets. Its JSON is the event of a Lambda REQUEST authorizer.
+// An AuthorizerRequest is what an AuthorizerFunc gets. Its JSON is the event of a Lambda REQUEST
+// authorizer.
 type AuthorizerRequest struct {
-	Type                            string              `json:"type"`      // always REQUEST
-	MethodARN                       string              `json:"methodArn"` // arn:aws:execute-api:us-east-1:123456789012:{api}/{stage}/$connect
-	Headers                         map[string]string   `json:"headers"`   // of several values the last; with Connection and Upgrade, which the CONNECT event lacks
-	MultiValueHeaders               map[string][]string `json:"multiValueHeaders"`
-	QueryStringParameters           map[string]string   `json:"queryStringParameters"` // of several values the last
+	// Type is always "REQUEST".
+	Type string `json:"type"`
+
+	// MethodARN is arn:aws:execute-api:us-east-1:123456789012:{api}/{stage}/$connect.
+	MethodARN string `json:"methodArn"`
+
+	// Headers are those of the handshake, with Connection and Upgrade, which the CONNECT event
+	// lacks; of several values the last. MultiValueHeaders has all.
+	Headers           map[string]string   `json:"headers"`
+	MultiValueHeaders map[string][]string `json:"multiValueHeaders"`
+
+	// QueryStringParameters are those of the URL; of several values the last.
+	// MultiValueQueryStringParameters has all.
+	QueryStringParameters           map[string]string   `json:"queryStringParameters"`
 	MultiValueQueryStringParameters map[string][]string `json:"multiValueQueryStringParameters"`
-	StageVariables                  map[string]string   `json:"stageVariables"` // Config.StageVariables
-	RequestContext                  RequestContext      `json:"requestContext"`
+
+	// StageVariables are Config.StageVariables.
+	StageVariables map[string]string `json:"stageVariables"`
+
+	// RequestContext is that of the CONNECT event.
+	RequestContext RequestContext `json:"requestContext"`
 }
 
-// An AuthorizerResponse is what an AuthorizerFunc returns; see Allow and Deny. As JSON it has at most 8 KB.
+// An AuthorizerResponse is what an AuthorizerFunc returns; see Allow and Deny. As JSON it has at
+// most 8 KB.
 type AuthorizerResponse struct {
-	PrincipalID        string         `json:"principalId"` // must not be empty
-	PolicyDocument     Policy         `json:"policyDocument"`
-	Context            map[string]any `json:"context,omitempty"` // strings, numbers and booleans
-	UsageIdentifierKey string         `json:"usageIdentifierKey,omitempty"`
+	// PrincipalID is who the client is. It must not be empty.
+	PrincipalID string `json:"principalId"`
+
+	// PolicyDocument decides.
+	PolicyDocument Policy `json:"policyDocument"`
+
+	// Context has strings, numbers and booleans for the events of the connection.
+	Context map[string]any `json:"context,omitempty"`
+
+	// UsageIdentifierKey is the API key of a usage plan. Nothing looks at it.
+	UsageIdentifierKey string `json:"usageIdentifierKey,omitempty"`
 }
 
-// A Policy is an IAM policy. It lets a client in if a statement allows execute-api:Invoke on the AuthorizerRequest's
-// MethodARN and none denies it.
+// A Policy is an IAM policy. It lets a client in if a statement allows execute-api:Invoke on the
+// AuthorizerRequest's MethodARN and none denies it.
 type Policy struct {
-	Version   string      `json:"Version"`
-	Statement []Statement `json:"Statement"`
+	Version   string      `json:"Version"`   // "2012-10-17"
+	Statement []Statement `json:"Statement"` // of which a Deny beats every Allow
 }
 
 // A Statement is a statement of a Policy. Actions and resources may contain * and ?.
@@ -78,7 +102,8 @@ func (l *StringList) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(l))
 }
 
-// Allow returns the result of an AuthorizerFunc that lets a client in. Events carry the context, which may be nil.
+// Allow returns the result of an AuthorizerFunc that lets a client in. Events carry the context,
+// which may be nil.
 func Allow(principalID string, context map[string]any) *AuthorizerResponse {
 	return &AuthorizerResponse{PrincipalID: principalID, PolicyDocument: everything("Allow"), Context: context}
 }
@@ -161,53 +186,59 @@ func (a *Authorizer) values(r *AuthorizerResponse) map[string]any {
 	return values
 }
 
-// authorize asks the authorizer about a handshake. It returns what the events of the connection carry, and the status
-// of a refusal, or 0.
-func (s *Server) authorize(a *api, r *http.Request, id string, o origin) (map[string]any, int) {
-	if a.authorizer == nil {
-		return nil, 0
+// authorize asks the authorizer, and keeps what the events of the connection are to carry. It
+// returns the status of a refusal, or 0.
+func (t *attempt) authorize() int {
+	authorizer := t.a.authorizer
+	if authorizer == nil {
+		return 0
 	}
-	ev := s.connectEvent(a, r, id, o)
-	for _, source := range a.authorizer.IdentitySources {
+	ev := t.event()
+	for _, source := range authorizer.IdentitySources {
 		if v, ok := mapping(source).value(ev); !ok || v == "" {
-			return nil, http.StatusUnauthorized
+			return http.StatusUnauthorized
 		}
 	}
-	resp, err := call(s, r.Context(), a.timeout, "authorizer", a.authorizer.Func, s.authorizerRequest(a, r, ev))
+	arn := methodARN(t.s.cfg.Stage)
+	resp, err := call(t.s, t.r.Context(), t.a.timeout, "authorizer", authorizer.Func, t.authorizerRequest(arn, ev))
 	if err == nil {
 		err = resp.check()
 	}
 	switch {
-	case err != nil && err.Error() == "Unauthorized", isUnauthorized(err):
-		return nil, http.StatusUnauthorized
+	case isUnauthorized(err):
+		return http.StatusUnauthorized
 	case err != nil:
-		s.log.Info("authorizer failed", "conn", id, "error", err)
-		return nil, http.StatusInternalServerError
-	case !resp.PolicyDocument.allows(methodARN(s.cfg.Stage)):
-		return nil, http.StatusForbidden
+		t.s.log.Info("authorizer failed", "conn", t.id, "error", err)
+		return http.StatusInternalServerError
+	case !resp.PolicyDocument.allows(arn):
+		return http.StatusForbidden
 	}
-	return a.authorizer.values(resp), 0
+	t.origin.authorizer = authorizer.values(resp)
+	return 0
 }
 
-// isUnauthorized reports whether a function that was called by InvokeLambdaAuthorizer has failed with "Unauthorized".
+// isUnauthorized reports whether a function has failed with "Unauthorized", here or behind
+// InvokeLambdaAuthorizer.
 func isUnauthorized(err error) bool {
 	var f *FunctionError
-	return errors.As(err, &f) && f.Message == "Unauthorized"
+	return err != nil && err.Error() == "Unauthorized" || errors.As(err, &f) && f.Message == "Unauthorized"
 }
 
-func (s *Server) authorizerRequest(a *api, r *http.Request, ev *Event) *AuthorizerRequest {
+func (t *attempt) authorizerRequest(arn string, ev *Event) *AuthorizerRequest {
 	req := &AuthorizerRequest{
 		Type:                            "REQUEST",
-		MethodARN:                       methodARN(s.cfg.Stage),
+		MethodARN:                       arn,
 		Headers:                         ev.Headers,
 		MultiValueHeaders:               ev.MultiValueHeaders,
 		QueryStringParameters:           ev.QueryStringParameters,
 		MultiValueQueryStringParameters: ev.MultiValueQueryStringParameters,
-		StageVariables:                  a.stageVariables(),
+		StageVariables:                  t.a.stageVariables(),
 		RequestContext:                  ev.RequestContext,
 	}
 	for name, value := range map[string]string{
-		"Connection": r.Header.Get("Connection"), "Upgrade": r.Header.Get("Upgrade"), "content-length": "0",
+		"Connection":     t.r.Header.Get("Connection"),
+		"Upgrade":        t.r.Header.Get("Upgrade"),
+		"content-length": "0",
 	} {
 		req.Headers[name], req.MultiValueHeaders[name] = value, []string{value}
 	}

@@ -127,7 +127,8 @@ func TestIdentitySources(t *testing.T) {
 	})
 }
 
-// A function written for AWS runs unchanged: the real event goes in, through JSON, and the context is in the events.
+// A function written for AWS runs unchanged: the real event goes in, through JSON, and the context
+// is in the events.
 func TestLambdaAuthorizer(t *testing.T) {
 	var event string
 	function := func(_ context.Context, in json.RawMessage) (any, error) {

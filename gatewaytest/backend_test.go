@@ -105,7 +105,8 @@ func TestRouting(t *testing.T) {
 	}
 }
 
-// The table of the developer guide (websocket-api-develop-routes), and what it says of arrays and paths.
+// The table of the developer guide (websocket-api-develop-routes), and what it says of arrays and
+// paths.
 func TestRoutingTable(t *testing.T) {
 	const payload = `{"service":"chat","action":"join","data":{"room":"room1234"}}`
 	for _, test := range []struct{ expr, msg, key string }{

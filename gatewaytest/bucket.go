@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// A bucket lets rate events a second pass, and after a pause as many at once as burst, which is rate if it is 0 and at
-// least one. It counts by the clock and needs no goroutine. The zero value lets all pass.
+// A bucket lets rate events a second pass, and after a pause as many at once as burst, which is
+// rate if it is 0 and at least one. It counts by the clock and needs no goroutine. The zero value
+// lets all pass.
 type bucket struct {
 	rate, burst float64
 

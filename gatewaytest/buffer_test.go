@@ -81,7 +81,8 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	})
 }
 
-// Everything that is full makes the client wait in the end, costs no message, and is not taken for silence.
+// Everything that is full makes the client wait in the end, costs no message, and is not taken for
+// silence.
 func TestBackPressure(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
 		c := dial(t, s)
@@ -139,8 +140,8 @@ func TestDropReleasesWaiters(t *testing.T) {
 	})
 }
 
-// A client that does not read and then goes away is found gone, although the reader waits for the backend and the
-// backend for the client.
+// A client that does not read and then goes away is found gone, although the reader waits for the
+// backend and the backend for the client.
 func TestGoneWhileStalled(t *testing.T) {
 	told := 0
 	cfg := &gatewaytest.Config{
@@ -155,8 +156,8 @@ func TestGoneWhileStalled(t *testing.T) {
 		c := dial(t, s)
 		text := func(n int) []byte { return ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame(make([]byte, n)))) }
 		go func() {
-			// Small answers fill the line and half of the buffer, so that the room which one of them leaves is not enough
-			// for the large ones behind them.
+			// Small answers fill the line and half of the buffer, so that the room which one of
+			// them leaves is not enough for the large ones behind them.
 			c.Write(bytes.Repeat(text(100), 700))
 			c.Write(bytes.Repeat(text(32<<10), 100))
 		}()

@@ -11,14 +11,30 @@ type Cause string
 
 // The causes, with the close code and reason that they have by default.
 const (
-	CauseIdle        Cause = "idle"         // 1001 "Going away", or 1006 with Config.AbruptIdle: both were captured
-	CauseLifetime    Cause = "lifetime"     // 1001 "Going away", as captured
-	CauseDelete      Cause = "delete"       // DELETE @connections: 1000 "Connection Closed Normally", as captured
-	CauseFrameSize   Cause = "frame size"   // 1009 "Max frame length of 32768 has been exceeded.", documented and captured
-	CauseMessageSize Cause = "message size" // 1009, documented; the real reason text is not known
-	CauseBinary      Cause = "binary"       // a binary frame: 1003, documented
-	CauseProtocol    Cause = "protocol"     // a breach of RFC 6455: 1002, an inference
-	CauseEncoding    Cause = "encoding"     // a text message that is not UTF-8: 1007, an inference
+	// CauseIdle is 1001 "Going away", or 1006 with Config.AbruptIdle: both were captured.
+	CauseIdle Cause = "idle"
+
+	// CauseLifetime is 1001 "Going away", as captured.
+	CauseLifetime Cause = "lifetime"
+
+	// CauseDelete, DELETE @connections, is 1000 "Connection Closed Normally", as captured.
+	CauseDelete Cause = "delete"
+
+	// CauseFrameSize is 1009 "Max frame length of 32768 has been exceeded.", documented and
+	// captured.
+	CauseFrameSize Cause = "frame size"
+
+	// CauseMessageSize is 1009, as documented. The real reason text is not known.
+	CauseMessageSize Cause = "message size"
+
+	// CauseBinary, a binary frame, is 1003, as documented.
+	CauseBinary Cause = "binary"
+
+	// CauseProtocol, a breach of RFC 6455, is 1002, an inference.
+	CauseProtocol Cause = "protocol"
+
+	// CauseEncoding, a text message that is not UTF-8, is 1007, an inference.
+	CauseEncoding Cause = "encoding"
 )
 
 // cut closes the connection on the gateway's own account.

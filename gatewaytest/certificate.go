@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// newCertificate returns a certificate for the address of a listener, good for a day. Made on the spot, there is no
-// private key to keep in the source and no date on which the tests begin to fail.
+// newCertificate returns a certificate for the address of a listener, good for a day. Made on the
+// spot, there is no private key to keep in the source and no date on which the tests begin to fail.
 func newCertificate(addr net.Addr) tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

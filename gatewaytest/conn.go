@@ -1,10 +1,8 @@
 package gatewaytest
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -12,29 +10,26 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// A Conn is the gateway's end of one connection, for a test to look at and to disturb. Its methods may be called
-// concurrently, also once the connection has ended: then they do nothing, or return an error where they can.
+// A Conn is the gateway's end of one connection, for a test to look at and to disturb. Its methods
+// may be called concurrently, also once the connection has ended: then they do nothing, or return
+// an error where they can.
 type Conn struct {
 	srv         *Server
 	id          string
-	number      int // in the order of arrival; set by Server.add
+	number      int // in the order of arrival; set by registry.add
 	origin      origin
 	connectedAt time.Time // when the client got the 101
 	wire        *wire
-	in          *bufio.Reader // for the reading goroutine alone
 
-	mu         sync.Mutex // guards all below
-	room       sync.Cond  // out or todo got shorter, or the connection moved on
-	changed    signal     // a message came in, or the connection moved on
-	state      state
-	started    bool      // the 101 is out, frames may follow
-	lastActive time.Time // for the idle cut
-	lastData   time.Time // as GET @connections tells it
-	timer      *time.Timer
-	end        ending
-	history    history
-	out        outbox
-	todo       tasks
+	mu      sync.Mutex // guards all below, the fields of clock, history, out and todo included
+	room    sync.Cond  // out or todo got shorter, or the connection moved on
+	changed signal     // a message came in, or the connection moved on
+	state   state
+	end     ending
+	clock   clock
+	history history
+	out     outbox
+	todo    tasks
 }
 
 // An ending is how the open state ended, and how far the close handshake is.
@@ -46,80 +41,71 @@ type ending struct {
 	by     time.Time // when a close handshake under way has lasted long enough
 }
 
-// The reading goroutine lives as long as the state is not closed, so whatever is started under mu in an earlier state
-// is started before Server.Close can have counted everybody as gone.
+// The reading goroutine lives as long as the state is not closed, so whatever is started under mu
+// in an earlier state is started before Server.Close can have counted everybody as gone.
 type state int
 
 const (
-	stateOpen    state = iota
-	stateClosing       // a close frame of either side, or the end of the line, has been seen: no more messages
-	stateClosed        // nobody reads any more
+	stateOpen state = iota
+	// A close frame of either side, or the end of the line, has been seen: no more messages.
+	stateClosing
+	stateClosed // nobody reads any more
 )
 
-// closeWait is how long the gateway waits for the client's answer to its close frame before it closes the socket, and how
-// long for a client that does not read even the close frame.
+// closeWait is how long the gateway waits for the client's answer to its close frame before it
+// closes the socket, and how long for a client that does not read even the close frame.
 const closeWait = time.Second
-
-// readBuffer is small because most connections are silent, and because payloads bypass it.
-const readBuffer = 1 << 10
 
 var errGone = errors.New("gatewaytest: connection is closed")
 
-// newConn returns an open connection. Early is what the client sent before it had the 101.
-func newConn(s *Server, id string, o origin, conn net.Conn, early []byte) *Conn {
-	s.mu.Lock()
-	faults := s.handling.faults
-	s.mu.Unlock()
+// newConn returns an open connection.
+func newConn(s *Server, id string, o origin, conn net.Conn) *Conn {
 	now := time.Now()
-	c := &Conn{
-		srv: s, id: id, origin: o, connectedAt: now, lastActive: now, lastData: now,
-		wire: newWire(conn, faults),
-	}
-	in := io.Reader(c.wire)
-	if len(early) > 0 {
-		in = io.MultiReader(bytes.NewReader(bytes.Clone(early)), in)
-	}
-	c.in = bufio.NewReaderSize(in, readBuffer)
+	c := &Conn{srv: s, id: id, origin: o, connectedAt: now, wire: newWire(conn, s.handling.newFaults())}
 	c.room.L = &c.mu
+	c.out.c, c.todo.c, c.clock.c = c, c, c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.timer = time.AfterFunc(c.untilCut(now), c.checkTime)
+	c.clock.start(now)
 	return c
 }
 
-// start lets frames flow, once the client has the 101.
-func (c *Conn) start() {
+// start lets frames flow, once the client has the 101. Early is what the client sent before it had
+// it.
+func (c *Conn) start(early []byte) {
 	c.mu.Lock()
-	c.started = true
-	c.startWriter()
+	c.out.started = true
+	c.out.startWriter()
 	c.mu.Unlock()
-	c.srv.wg.Go(c.read)
+	c.srv.wg.Go(newReader(c, early).run)
 	c.srv.log.Info("connected", "conn", c.id)
 }
 
-// ID returns the connectionId, as the backend sees it. The client cannot see it: the 101 carries none.
+// ID returns the connectionId, as the backend sees it. The client cannot see it: the 101 carries
+// none.
 func (c *Conn) ID() string { return c.id }
 
-// Send pushes a text message to the client, as POST @connections does. It counts as
-// activity. It returns as soon as the message is in the gateway's buffer; while that is full (Config.Buffer), it waits.
-// The error says that the connection is closed.
-func (c *Conn) Send(data []byte) error { return c.push(Pushed, data, true) }
+// Send pushes a text message to the client, as POST @connections does. It counts as activity. It
+// returns as soon as the message is in the gateway's buffer; while that is full (Config.Buffer), it
+// waits. The error says that the connection is closed.
+func (c *Conn) Send(data []byte) error { return c.out.push(Pushed, data, true) }
 
-// SendRaw sends bytes as they are, after whatever is under way: a broken frame, a PING (0x89, 0x00), half a message. It
-// does not count as activity.
+// SendRaw sends bytes as they are, after whatever is under way: a broken frame, a PING (0x89,
+// 0x00), half a message. It does not count as activity.
 func (c *Conn) SendRaw(b []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state != stateOpen {
 		return errGone
 	}
-	c.enqueue(outgoing{data: bytes.Clone(b)}, 0)
+	c.out.enqueue(outgoing{data: bytes.Clone(b)}, 0)
 	return nil
 }
 
-// Close sends a close frame after whatever is under way, waits up to a second for the client's, without making the
-// caller wait, and closes the connection. Code 1005 sends a close frame without a status; 1006 sends none and just
-// closes. The real gateway never uses another code for a backend's DELETE than 1000 "Connection Closed Normally".
+// Close sends a close frame after whatever is under way, waits up to a second for the client's,
+// without making the caller wait, and closes the connection. Code 1005 sends a close frame without
+// a status; 1006 sends none and just closes. The real gateway never uses another code for a
+// backend's DELETE than 1000 "Connection Closed Normally".
 func (c *Conn) Close(code int, reason string) { c.shut(code, reason) }
 
 // Drop resets the connection (TCP RST) without a close frame.
@@ -130,23 +116,27 @@ func (c *Conn) Drop() {
 	c.wire.reset()
 }
 
-// Freeze makes the path dead, or alive again: nothing gets through in either direction, and the socket stays open and
-// accepts what the client writes until its buffers are full. The gateway notices nothing meanwhile: neither the idle
-// cut nor the end of the lifetime shows on the wire before the path is alive again. Drop and Server.Close do.
+// Freeze makes the path dead, or alive again: nothing gets through in either direction, and the
+// socket stays open and accepts what the client writes until its buffers are full. The gateway
+// notices nothing meanwhile: neither the idle cut nor the end of the lifetime shows on the wire
+// before the path is alive again. Drop and Server.Close do.
 func (c *Conn) Freeze(frozen bool) { c.freeze(&frozen, &frozen) }
 
-// FreezeIn is Freeze for what the client sends. The gateway can still cut the connection, and the client sees it.
+// FreezeIn is Freeze for what the client sends. The gateway can still cut the connection, and the
+// client sees it.
 func (c *Conn) FreezeIn(frozen bool) { c.freeze(&frozen, nil) }
 
-// FreezeOut is Freeze for what the gateway sends: messages still come in, and no answer or PONG goes out.
+// FreezeOut is Freeze for what the gateway sends: messages still come in, and no answer or PONG
+// goes out.
 func (c *Conn) FreezeOut(frozen bool) { c.freeze(nil, &frozen) }
 
 func (c *Conn) freeze(in, out *bool) {
-	c.mu.Lock() // so that checkTime does not see the path alive and the time of the close handshake over
+	// So that clock.check does not see the path alive and the time of the close handshake over.
+	c.mu.Lock()
 	c.wire.freeze(in, out)
-	c.linger()
+	c.clock.linger()
 	c.mu.Unlock()
-	c.checkTime() // what came due while it was frozen
+	c.clock.check() // what came due while it was frozen
 }
 
 // SetFaults makes things go wrong from now on, in place of the faults set before.
@@ -154,7 +144,7 @@ func (c *Conn) SetFaults(f Faults) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wire.setFaults(f)
-	c.linger()
+	c.clock.linger()
 }
 
 // shut begins the close handshake.
@@ -162,7 +152,7 @@ func (c *Conn) shut(code int, reason string) {
 	c.mu.Lock()
 	first := c.leave(code, reason)
 	if first && code != codeAbnormal {
-		c.enqueue(outgoing{data: closeFrame(code, reason), closing: true}, 0)
+		c.out.enqueue(outgoing{data: closeFrame(code, reason), closing: true}, 0)
 	}
 	c.mu.Unlock()
 	if first && code == codeAbnormal {
@@ -170,30 +160,20 @@ func (c *Conn) shut(code int, reason string) {
 	}
 }
 
-// leave ends the open state, with mu held: the connection is out of the registry and the backend is told, while the
-// close handshake may go on for a while. It reports whether the connection was open.
+// leave ends the open state, with mu held: the connection is out of the registry and the backend is
+// told, while the close handshake may go on for a while. It reports whether the connection was
+// open.
 func (c *Conn) leave(code int, reason string) bool {
 	if c.state != stateOpen {
 		return false
 	}
 	c.state, c.end.code, c.end.reason = stateClosing, code, reason
-	c.linger()
-	c.addTask(task{disconnect: true, code: code, reason: reason})
+	c.clock.linger()
+	c.todo.add(task{disconnect: true, code: code, reason: reason})
 	c.room.Broadcast()
 	c.changed.send()
 	c.srv.left(c.id, code, reason)
 	return true
-}
-
-// linger gives a close handshake closeWait from the moment when everything in line can have left, with mu held. It is
-// called whenever that may have changed: what the faults hold up is not the client's delay.
-func (c *Conn) linger() {
-	if c.state != stateClosing {
-		return
-	}
-	wait := closeWait + max(time.Until(c.out.heldUntil), 0) + c.wire.transitOut(c.out.bytes)
-	c.end.by = time.Now().Add(wait)
-	c.timer.Reset(wait)
 }
 
 // ended is the last act of the reading goroutine.
@@ -201,8 +181,8 @@ func (c *Conn) ended() {
 	c.mu.Lock()
 	c.leave(codeAbnormal, "")
 	c.state = stateClosed
-	c.timer.Stop()
-	c.in, c.out.queue = nil, nil // AllConns keeps the connection
+	c.clock.timer.Stop()
+	c.out.queue = nil // AllConns keeps the connection
 	c.room.Broadcast()
 	c.changed.send()
 	code, reason := c.end.code, c.end.reason

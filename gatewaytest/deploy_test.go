@@ -82,7 +82,8 @@ func TestRouteSettings(t *testing.T) {
 			RouteSettings: map[string]gatewaytest.RouteSettings{"some": {Rate: 1, Burst: 2, Throttled: "Slow down"}},
 		}
 		bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
-			one, two := dial(t, s), dial(t, s) // the limit is that of the route, not of a connection
+			// The limit is that of the route, not of a connection.
+			one, two := dial(t, s), dial(t, s)
 			one.text(`{"action":"some"}`)
 			one.wantText("some")
 			two.text(`{"action":"some"}`)

@@ -19,17 +19,31 @@ const (
 	EventDisconnect = "DISCONNECT"
 )
 
-// An Event is what a backend gets: the proxy event of a Lambda integration. Its JSON has the fields that the real one
-// has for the same event type, and no others.
+// An Event is what a backend gets: the proxy event of a Lambda integration. Its JSON has the fields
+// that the real one has for the same event type, and no others.
 type Event struct {
-	Headers                         map[string]string   `json:"headers,omitempty"`                         // CONNECT and DISCONNECT only; of several values the last
-	MultiValueHeaders               map[string][]string `json:"multiValueHeaders,omitempty"`               // likewise, with all values
-	QueryStringParameters           map[string]string   `json:"queryStringParameters,omitempty"`           // CONNECT only; of several values the last
-	MultiValueQueryStringParameters map[string][]string `json:"multiValueQueryStringParameters,omitempty"` // likewise, with all values
-	StageVariables                  map[string]string   `json:"stageVariables,omitempty"`                  // Config.StageVariables
-	RequestContext                  RequestContext      `json:"requestContext"`                            // where it comes from
-	Body                            string              `json:"body,omitempty"`                            // MESSAGE only: the message
-	IsBase64Encoded                 bool                `json:"isBase64Encoded"`                           // always false: messages are text
+	// Headers are in CONNECT and DISCONNECT events; of several values the last. MultiValueHeaders
+	// has all.
+	Headers           map[string]string   `json:"headers,omitempty"`
+	MultiValueHeaders map[string][]string `json:"multiValueHeaders,omitempty"`
+
+	// QueryStringParameters are in CONNECT events; of several values the last.
+	// MultiValueQueryStringParameters has all.
+	QueryStringParameters           map[string]string   `json:"queryStringParameters,omitempty"`
+	MultiValueQueryStringParameters map[string][]string `json:"multiValueQueryStringParameters,omitempty"`
+
+	// StageVariables are Config.StageVariables. That MESSAGE and DISCONNECT events have them, too,
+	// is an inference.
+	StageVariables map[string]string `json:"stageVariables,omitempty"`
+
+	// RequestContext says where the event comes from.
+	RequestContext RequestContext `json:"requestContext"`
+
+	// Body is the message; in MESSAGE events only.
+	Body string `json:"body,omitempty"`
+
+	// IsBase64Encoded is always false: messages are text.
+	IsBase64Encoded bool `json:"isBase64Encoded"`
 }
 
 // MarshalJSON keeps the body of an empty message, and leaves it out elsewhere.
@@ -46,23 +60,54 @@ func (e Event) MarshalJSON() ([]byte, error) {
 
 // RequestContext says where an Event comes from. Times are those of the Server.
 type RequestContext struct {
-	RouteKey             string         `json:"routeKey"`                       // "$connect", "$disconnect", "$default", or one of Config.Routes
-	Authorizer           map[string]any `json:"authorizer,omitempty"`           // what Config.Authorizer returned
-	MessageID            string         `json:"messageId,omitempty"`            // MESSAGE only
-	EventType            string         `json:"eventType"`                      // EventConnect, EventMessage, EventDisconnect
-	ExtendedRequestID    string         `json:"extendedRequestId"`              // the same as RequestID
-	RequestTime          string         `json:"requestTime"`                    // 29/Nov/2023:08:04:01 +0000
-	MessageDirection     string         `json:"messageDirection"`               // always IN
-	DisconnectStatusCode int            `json:"disconnectStatusCode,omitempty"` // DISCONNECT only
-	DisconnectReason     string         `json:"disconnectReason,omitempty"`     // DISCONNECT only
-	Stage                string         `json:"stage"`                          // Config.Stage
-	ConnectedAt          int64          `json:"connectedAt"`                    // in milliseconds
-	RequestTimeEpoch     int64          `json:"requestTimeEpoch"`               // in milliseconds
-	Identity             Identity       `json:"identity"`                       // of the client
-	RequestID            string         `json:"requestId"`                      // another one for each event
-	DomainName           string         `json:"domainName"`                     // the host and port that the client asked for
-	ConnectionID         string         `json:"connectionId"`                   // see Conn.ID
-	APIID                string         `json:"apiId"`                          // the same for every Server
+	// RouteKey is "$connect", "$disconnect", "$default", or one of Config.Routes.
+	RouteKey string `json:"routeKey"`
+
+	// Authorizer is what Config.Authorizer returned.
+	Authorizer map[string]any `json:"authorizer,omitempty"`
+
+	// MessageID is another one for each message; in MESSAGE events only.
+	MessageID string `json:"messageId,omitempty"`
+
+	// EventType is EventConnect, EventMessage or EventDisconnect.
+	EventType string `json:"eventType"`
+
+	// ExtendedRequestID is the same as RequestID, as it was seen to be.
+	ExtendedRequestID string `json:"extendedRequestId"`
+
+	// RequestTime is the time of the event: 29/Nov/2023:08:04:01 +0000.
+	RequestTime string `json:"requestTime"`
+
+	// MessageDirection is always "IN".
+	MessageDirection string `json:"messageDirection"`
+
+	// DisconnectStatusCode and DisconnectReason are those of the close frame, or what stands for
+	// it; in DISCONNECT events only.
+	DisconnectStatusCode int    `json:"disconnectStatusCode,omitempty"`
+	DisconnectReason     string `json:"disconnectReason,omitempty"`
+
+	// Stage is Config.Stage.
+	Stage string `json:"stage"`
+
+	// ConnectedAt is when the handshake came in, RequestTimeEpoch the time of the event, in
+	// milliseconds.
+	ConnectedAt      int64 `json:"connectedAt"`
+	RequestTimeEpoch int64 `json:"requestTimeEpoch"`
+
+	// Identity says who the client is.
+	Identity Identity `json:"identity"`
+
+	// RequestID is another one for each event.
+	RequestID string `json:"requestId"`
+
+	// DomainName is the host and port that the client asked for.
+	DomainName string `json:"domainName"`
+
+	// ConnectionID is that of Conn.ID.
+	ConnectionID string `json:"connectionId"`
+
+	// APIID is the same for every Server.
+	APIID string `json:"apiId"`
 }
 
 // MarshalJSON keeps an empty reason in a DISCONNECT event, and leaves it out elsewhere.
@@ -77,7 +122,8 @@ func (c RequestContext) MarshalJSON() ([]byte, error) {
 	}{plain(c), c.DisconnectReason})
 }
 
-// Identity is who made a connection. The Server fills in SourceIP and UserAgent, Config.Identify the rest.
+// Identity is who made a connection. The Server fills in SourceIP and UserAgent, Config.Identify
+// the rest.
 type Identity struct {
 	SourceIP  string `json:"sourceIp"`            // the client's address, without a port
 	UserAgent string `json:"userAgent,omitempty"` // as the handshake had it
@@ -111,7 +157,7 @@ func newOrigin(a *api, r *http.Request) origin {
 const apiID = "a1b2c3d4e5"
 
 // newEvent returns what all events of a connection contain.
-func (s *Server) newEvent(a *api, typ, route, connectionID string, o origin) *Event {
+func newEvent(a *api, typ, route, connectionID string, o origin) *Event {
 	now := time.Now().UTC()
 	requestID := newID()
 	return &Event{StageVariables: maps.Clone(a.variables), RequestContext: RequestContext{
@@ -121,7 +167,7 @@ func (s *Server) newEvent(a *api, typ, route, connectionID string, o origin) *Ev
 		ExtendedRequestID: requestID, // seen to be the same
 		RequestTime:       now.Format("02/Jan/2006:15:04:05 -0700"),
 		MessageDirection:  "IN",
-		Stage:             s.cfg.Stage,
+		Stage:             a.stage,
 		ConnectedAt:       o.connectedAt.UnixMilli(),
 		RequestTimeEpoch:  now.UnixMilli(),
 		Identity:          o.identity,
@@ -132,8 +178,10 @@ func (s *Server) newEvent(a *api, typ, route, connectionID string, o origin) *Ev
 	}}
 }
 
-func (s *Server) connectEvent(a *api, r *http.Request, id string, o origin) *Event {
-	ev := s.newEvent(a, EventConnect, "$connect", id, o)
+// event returns that of $connect.
+func (t *attempt) event() *Event {
+	r, o := t.r, t.origin
+	ev := newEvent(t.a, EventConnect, "$connect", t.id, o)
 	ev.Headers, ev.MultiValueHeaders = map[string]string{}, map[string][]string{}
 	set := func(name string, values ...string) {
 		// Of several values the single-value form has the last, as with REST APIs.
@@ -175,17 +223,17 @@ func lastValues(q url.Values) map[string]string {
 	return last
 }
 
-func (c *Conn) messageEvent(a *api, route string, data []byte) *Event {
-	ev := c.srv.newEvent(a, EventMessage, route, c.id, c.origin)
+func (q *tasks) messageEvent(a *api, route string, data []byte) *Event {
+	ev := newEvent(a, EventMessage, route, q.c.id, q.c.origin)
 	ev.RequestContext.MessageID = newID()
 	ev.Body = string(data)
 	return ev
 }
 
-func (c *Conn) disconnectEvent(a *api, code int, reason string) *Event {
-	ev := c.srv.newEvent(a, EventDisconnect, "$disconnect", c.id, c.origin)
+func (q *tasks) disconnectEvent(a *api, code int, reason string) *Event {
+	ev := newEvent(a, EventDisconnect, "$disconnect", q.c.id, q.c.origin)
 	ev.RequestContext.DisconnectStatusCode, ev.RequestContext.DisconnectReason = code, reason
-	ev.Headers = map[string]string{"Host": c.origin.host, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
+	ev.Headers = map[string]string{"Host": q.c.origin.host, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
 	ev.MultiValueHeaders = map[string][]string{}
 	for k, v := range ev.Headers {
 		ev.MultiValueHeaders[k] = []string{v}
@@ -193,8 +241,8 @@ func (c *Conn) disconnectEvent(a *api, code int, reason string) *Event {
 	return ev
 }
 
-// newID returns an id as the gateway makes them for connections, requests and messages: 16 characters of the base64url
-// alphabet, the last of them "=".
+// newID returns an id as the gateway makes them for connections, requests and messages: 16
+// characters of the base64url alphabet, the last of them "=".
 func newID() string {
 	var b [11]byte
 	rand.Read(b[:])

@@ -118,7 +118,8 @@ func TestEvents(t *testing.T) {
 		}
 		ids := regexp.MustCompile(`("(extendedRequestId|requestId|messageId)":)"[\w-]{15}="`)
 		key := regexp.MustCompile(`[\w+/]{22}==`)
-		trace := regexp.MustCompile(`Root=1-386d4381-[0-9a-f]{24}`) // the hour zero of the bubble and 1.5 s
+		// The hour zero of the bubble and 1.5 s.
+		trace := regexp.MustCompile(`Root=1-386d4381-[0-9a-f]{24}`)
 		for i, got := range r.events {
 			got = trace.ReplaceAllString(got, "TRACE")
 			got = ids.ReplaceAllString(got, `$1"ID"`)

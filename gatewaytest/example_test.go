@@ -77,7 +77,8 @@ func ExampleConfig_routes() {
 	// dance: {"message": "Forbidden",...
 }
 
-// A function written for AWS Lambda, with types of its own or of github.com/aws/aws-lambda-go/events.
+// A function written for AWS Lambda, with types of its own or of
+// github.com/aws/aws-lambda-go/events.
 func ExampleLambda() {
 	type request struct {
 		Body           string `json:"body"`

@@ -28,7 +28,8 @@ func TestCutIn(t *testing.T) {
 			s.SetFaults(gatewaytest.Faults{CutIn: test.cut})
 			c := dial(t, s)
 			conn := s.Conns()[0]
-			c.Write(bytes.Repeat(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte("hello")))), 5)) // succeeds
+			// Succeeds.
+			c.Write(bytes.Repeat(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte("hello")))), 5))
 			synctest.Wait()
 			if n := len(conn.Received()); n != test.messages || closed(s, 1006) != 1 {
 				t.Errorf("cut after %d: %d messages, %+v", test.cut, n, s.Stats())
@@ -179,8 +180,8 @@ func TestLatencyKeepsOrder(t *testing.T) {
 	}
 }
 
-// The second that the client has for its close frame begins when it can have got the gateway's: a fault that holds that
-// up costs neither it nor what is in line before it.
+// The second that the client has for its close frame begins when it can have got the gateway's: a
+// fault that holds that up costs neither it nor what is in line before it.
 func TestFaultsHoldUpClose(t *testing.T) {
 	type conn = gatewaytest.Conn
 	set := func(f gatewaytest.Faults) func(*conn) { return func(c *conn) { c.SetFaults(f) } }

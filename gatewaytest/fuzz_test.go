@@ -9,7 +9,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// Whatever a client sends, it gets whole frames, a close frame at most once and last, and then the end.
+// Whatever a client sends, it gets whole frames, a close frame at most once and last, and then the
+// end.
 func FuzzFrames(f *testing.F) {
 	masked := func(frames ...ws.Frame) (b []byte) {
 		for _, f := range frames {

@@ -22,61 +22,48 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.manage(w, r, id)
 		return
 	}
-	s.handshake(w, r)
+	if s.handling.pass(r.Context()) {
+		(&attempt{s: s, a: s.api.Load(), w: w, r: r}).run()
+	}
 }
 
-// handshake answers the client once it is decided whether it may come in: the authorizer and $connect run meanwhile.
-func (s *Server) handshake(w http.ResponseWriter, r *http.Request) {
-	if !s.pass(r) {
-		return
-	}
-	a := s.api.Load()
-	if status := s.admit(a, r); status != 0 {
-		s.refuse(w, r, "", status)
-		return
-	}
-	o := newOrigin(a, r)
-	id := newID()
-	resp, status := s.ask(a, r, id, &o)
-	if r.Context().Err() != nil {
-		return // the client gave up, or the Server is being closed
-	}
-	if status != 0 {
-		s.refuse(w, r, id, status)
-		return
-	}
-	s.upgrade(w, r, id, o, resp, a.subprotocol(r))
+// An attempt is a handshake under way.
+type attempt struct {
+	s      *Server
+	a      *api // at the beginning
+	w      http.ResponseWriter
+	r      *http.Request
+	id     string // of the connection, once it is known that the gateway itself has no objection
+	origin origin
 }
 
-// ask lets the user's functions decide: the authorizer, then $connect. It returns the status of a refusal, or 0.
-func (s *Server) ask(a *api, r *http.Request, id string, o *origin) (*Response, int) {
-	var status int
-	if o.authorizer, status = s.authorize(a, r, id, *o); status != 0 {
-		return nil, status
+// run answers the client once it is decided whether it may come in: the authorizer and $connect run
+// meanwhile.
+func (t *attempt) run() {
+	if status := t.admit(); status != 0 {
+		t.refuse(status)
+		return
 	}
-	return s.connect(a, r, id, *o)
-}
-
-// pass waits while handshakes are held. It reports whether there is still somebody to answer.
-func (s *Server) pass(r *http.Request) bool {
-	for {
-		s.mu.Lock()
-		gate := s.handling.gate
-		s.mu.Unlock()
-		if gate == nil {
-			return r.Context().Err() == nil
-		}
-		select {
-		case <-gate:
-		case <-r.Context().Done():
-			return false
-		}
+	t.id = newID()
+	t.origin = newOrigin(t.a, t.r)
+	status := t.authorize()
+	var resp *Response
+	if status == 0 {
+		resp, status = t.connect()
+	}
+	switch {
+	case t.r.Context().Err() != nil: // the client gave up, or the Server is being closed
+	case status != 0:
+		t.refuse(status)
+	default:
+		t.upgrade(resp)
 	}
 }
 
 // admit decides what needs no event. It returns the status of a refusal, or 0.
-func (s *Server) admit(a *api, r *http.Request) int {
-	if status := s.refusal(); status != 0 {
+func (t *attempt) admit() int {
+	s, r := t.s, t.r
+	if status := s.handling.refusal(); status != 0 {
 		return status
 	}
 	stage := "/" + s.cfg.Stage
@@ -92,12 +79,93 @@ func (s *Server) admit(a *api, r *http.Request) int {
 		return http.StatusRequestURITooLong
 	case !s.connects.take(time.Now()):
 		return http.StatusTooManyRequests
-	case a.authorizeFunc != nil:
-		if status := a.authorizeFunc(r); status != http.StatusOK {
+	case t.a.authorizeFunc != nil:
+		if status := t.a.authorizeFunc(r); status != http.StatusOK {
 			return status
 		}
 	}
 	return 0
+}
+
+// connect runs $connect. It returns the status of a refusal, or 0.
+func (t *attempt) connect() (*Response, int) {
+	route := t.a.routes["$connect"]
+	switch {
+	case !route.limit.take(time.Now()):
+		return nil, http.StatusTooManyRequests
+	case route.handler == nil:
+		return nil, 0
+	}
+	resp, err := call(t.s, t.r.Context(), route.timeout, route.key, route.handler, t.event())
+	switch {
+	case err == errTimedOut:
+		return nil, http.StatusGatewayTimeout
+	case err != nil:
+		t.s.log.Info("handler failed", "conn", t.id, "route", "$connect", "error", err)
+		return nil, http.StatusBadGateway
+	case resp == nil || resp.StatusCode == 0 || resp.StatusCode/100 == 2:
+		return resp, 0
+	case resp.StatusCode < 200 || resp.StatusCode > 599:
+		return nil, http.StatusBadGateway // no answer to a handshake
+	}
+	return nil, resp.StatusCode
+}
+
+// upgrade completes the handshake and starts the connection.
+func (t *attempt) upgrade(resp *Response) {
+	s := t.s
+	conn, rw, err := http.NewResponseController(t.w).Hijack()
+	if err != nil {
+		t.refuse(http.StatusInternalServerError)
+		return
+	}
+	u := ws.HTTPUpgrader{Header: http.Header{}}
+	// Whether the client offered what $connect returned or not: the gateway does not pick.
+	subprotocol := resp.header("Sec-WebSocket-Protocol")
+	if subprotocol == "" {
+		subprotocol = t.a.subprotocol(t.r)
+	}
+	if subprotocol != "" {
+		u.Header.Set("Sec-WebSocket-Protocol", subprotocol)
+	}
+	// The answer goes into a buffer: whoever reads the 101 must find the connection, and it exists
+	// only if there is one.
+	var answer bytes.Buffer
+	to := bufio.NewReadWriter(rw.Reader, bufio.NewWriter(&answer))
+	if _, _, _, err := u.Upgrade(t.r, hijacked{t.w, conn, to}); err != nil {
+		t.countRefusal(http.StatusBadRequest)
+		conn.Write(answer.Bytes())
+		conn.Close()
+		return
+	}
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	c := newConn(s, t.id, t.origin, conn)
+	if s.conns.add(c) {
+		s.observer.add(Observation{Kind: Connected, ConnectionID: t.id, SourceIP: t.origin.identity.SourceIP})
+	} else {
+		c.Drop()
+	}
+	conn.Write(answer.Bytes()) // if that fails, so does the first read
+	c.start(bytes.Clone(early))
+}
+
+// refuse answers with a status.
+func (t *attempt) refuse(status int) {
+	t.countRefusal(status)
+	if status == http.StatusUpgradeRequired {
+		t.w.Header().Set("Sec-WebSocket-Version", "13") // as RFC 6455 demands
+	}
+	writeMessage(t.w, status, http.StatusText(status))
+}
+
+func (t *attempt) countRefusal(status int) {
+	s := t.s
+	s.mu.Lock()
+	s.refused[status]++
+	s.mu.Unlock()
+	s.log.Info("refused", "status", status)
+	ip, _, _ := net.SplitHostPort(t.r.RemoteAddr)
+	s.observer.add(Observation{Kind: Refused, ConnectionID: t.id, SourceIP: ip, Status: status})
 }
 
 // scheme returns that of the URL that the client dialled.
@@ -110,13 +178,14 @@ func scheme(r *http.Request) string {
 
 func upgrades(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }
 
-// malformed returns the status for a handshake that is none, or 0. The upgrader looks at the same, but only once the
-// backend has let the client in.
+// malformed returns the status for a handshake that is none, or 0. The upgrader looks at the same,
+// but only once the backend has let the client in.
 func malformed(r *http.Request) int {
 	version := r.Header.Get("Sec-WebSocket-Version")
 	switch {
 	case !upgrades(r):
-		return http.StatusUpgradeRequired // as another emulator's tests, which run on AWS, too, expect
+		// As another emulator's tests, which run on AWS, too, expect.
+		return http.StatusUpgradeRequired
 	case r.Method != http.MethodGet:
 		return http.StatusMethodNotAllowed
 	case !r.ProtoAtLeast(1, 1):
@@ -134,76 +203,11 @@ func malformed(r *http.Request) int {
 	return http.StatusBadRequest
 }
 
-// refusal takes one from what Refuse has ordered.
-func (s *Server) refusal() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.handling.left == 0 {
-		return 0
-	}
-	if s.handling.left > 0 {
-		s.handling.left--
-	}
-	return s.handling.status
-}
-
-// refuse answers a handshake; id is "" if none was given yet.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, id string, status int) {
-	s.countRefusal(r, id, status)
-	if status == http.StatusUpgradeRequired {
-		w.Header().Set("Sec-WebSocket-Version", "13") // as RFC 6455 demands
-	}
-	writeMessage(w, status, http.StatusText(status))
-}
-
-func (s *Server) countRefusal(r *http.Request, id string, status int) {
-	s.mu.Lock()
-	s.refused[status]++
-	s.mu.Unlock()
-	s.log.Info("refused", "status", status)
-	ip, _, _ := net.SplitHostPort(r.RemoteAddr)
-	s.observer.add(Observation{Kind: Refused, ConnectionID: id, SourceIP: ip, Status: status})
-}
-
 // writeMessage writes an answer with the body that the gateway's own errors have.
 func writeMessage(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(map[string]string{"message": message})
-}
-
-// upgrade completes the handshake and starts the connection.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string, o origin, resp *Response, subprotocol string) {
-	conn, rw, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		s.refuse(w, r, id, http.StatusInternalServerError)
-		return
-	}
-	u := ws.HTTPUpgrader{Header: http.Header{}}
-	if p := resp.header("Sec-WebSocket-Protocol"); p != "" {
-		subprotocol = p // whether the client offered it or not: the gateway does not pick
-	}
-	if subprotocol != "" {
-		u.Header.Set("Sec-WebSocket-Protocol", subprotocol)
-	}
-	// The answer goes into a buffer: whoever reads the 101 must find the connection, and it exists only if there is one.
-	var answer bytes.Buffer
-	to := bufio.NewReadWriter(rw.Reader, bufio.NewWriter(&answer))
-	if _, _, _, err := u.Upgrade(r, hijacked{w, conn, to}); err != nil {
-		s.countRefusal(r, id, http.StatusBadRequest)
-		conn.Write(answer.Bytes())
-		conn.Close()
-		return
-	}
-	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	c := newConn(s, id, o, conn, early)
-	if s.conns.add(c) {
-		s.observer.add(Observation{Kind: Connected, ConnectionID: id, SourceIP: o.identity.SourceIP})
-	} else {
-		c.Drop()
-	}
-	conn.Write(answer.Bytes()) // if that fails, so does the first read
-	c.start()
 }
 
 // hijacked gives the upgrader a connection that has been taken over already.

@@ -119,7 +119,8 @@ func TestPlainHTTP(t *testing.T) {
 	})
 }
 
-// A handshake that is none is refused before the backend hears of it, and counted as what it was answered with.
+// A handshake that is none is refused before the backend hears of it, and counted as what it was
+// answered with.
 func TestMalformedHandshake(t *testing.T) {
 	tests := map[string]struct {
 		method, header, value string

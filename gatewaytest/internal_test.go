@@ -31,7 +31,8 @@ func TestForgets(t *testing.T) {
 	})
 }
 
-// A connection that is accepted while the server is being closed is closed, too: else the bubble finds its goroutine.
+// A connection that is accepted while the server is being closed is closed, too: else the bubble
+// finds its goroutine.
 func TestCloseWhileAccepting(t *testing.T) {
 	for range 300 {
 		synctest.Test(t, func(t *testing.T) {
@@ -66,8 +67,9 @@ func FuzzSelector(f *testing.F) {
 	})
 }
 
-// keyByText does what selector.key does in another way: it puts the values in where the expression has their paths, and
-// takes them from the JSON as it is written. It reports whether the expression and the values are simple enough for it.
+// keyByText does what selector.key does in another way: it puts the values in where the expression
+// has their paths, and takes them from the JSON as it is written. It reports whether the expression
+// and the values are simple enough for it.
 func keyByText(expr string, data []byte) (string, bool) {
 	if !regexp.MustCompile(`^([\w/-]|\$\{request\.body(\.\w+)+\})*$`).MatchString(expr) {
 		return "", false

@@ -13,13 +13,14 @@ import (
 )
 
 // InvokeLambda returns a Handler that calls a function over the Lambda Invoke API, POST
-// {endpoint}/2015-03-31/functions/{function}/invocations, for example the one that AWS's runtime interface emulator
-// serves (its only function is called "function") or "sam local start-lambda". The endpoint is a URL without a path,
-// such as "http://127.0.0.1:8080"; InvokeLambda panics if it is none. Requests are not signed.
+// {endpoint}/2015-03-31/functions/{function}/invocations, for example the one that AWS's runtime
+// interface emulator serves (its only function is called "function") or "sam local start-lambda".
+// The endpoint is a URL without a path, such as "http://127.0.0.1:8080"; InvokeLambda panics if it
+// is none. Requests are not signed.
 //
-// The Handler fails, as the integration does, when the function fails or runs into its own timeout, when its result is
-// not a proxy response, and when nobody answers. An emulator that answers 400 without a body is busy with another
-// invocation: the Handler tries again until its context ends.
+// The Handler fails, as the integration does, when the function fails or runs into its own timeout,
+// when its result is not a proxy response, and when nobody answers. An emulator that answers 400
+// without a body is busy with another invocation: the Handler tries again until its context ends.
 func InvokeLambda(endpoint, function string) Handler {
 	invoke := newInvoker(endpoint, function)
 	return func(ctx context.Context, ev *Event) (*Response, error) {
@@ -105,8 +106,8 @@ func (e *FunctionError) Error() string {
 	return fmt.Sprintf("gatewaytest: function failed: %s: %s", e.Type, e.Message)
 }
 
-// functionError returns the error that a result is, or nil. Lambda says so in a header; the runtime interface emulator
-// leaves the header out, so that only the fields of the result tell.
+// functionError returns the error that a result is, or nil. Lambda says so in a header; the runtime
+// interface emulator leaves the header out, so that only the fields of the result tell.
 func functionError(header string, result []byte) error {
 	var fields struct {
 		FunctionError
@@ -120,8 +121,8 @@ func functionError(header string, result []byte) error {
 	return nil
 }
 
-// backends calls what the user has behind the gateway. It keeps no connection, so that nothing is left behind when a
-// Server is closed, and it follows no redirects, as no integration does.
+// backends calls what the user has behind the gateway. It keeps no connection, so that nothing is
+// left behind when a Server is closed, and it follows no redirects, as no integration does.
 var backends = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -25,8 +25,8 @@ func event(typ, body string) *gatewaytest.Event {
 	return &gatewaytest.Event{Body: body, RequestContext: gatewaytest.RequestContext{EventType: typ, ConnectionID: "id="}}
 }
 
-// The Lambda Invoke API as AWS's runtime interface emulator and sam local start-lambda serve it. The former is run by
-// the tests of internal/interop/rie.
+// The Lambda Invoke API as AWS's runtime interface emulator and sam local start-lambda serve it.
+// The former is run by the tests of internal/interop/rie.
 func TestInvokeLambda(t *testing.T) {
 	for name, test := range map[string]struct {
 		typ, header, result string

@@ -7,10 +7,10 @@ import (
 	"fmt"
 )
 
-// Lambda makes a Handler of a function written for AWS Lambda, of any input and output type, for example those of
-// github.com/aws/aws-lambda-go/events. The event goes in and the result comes out through JSON, as in the Lambda
-// runtime, so that the tags of the types are tested, too. A result that is not the JSON of a proxy response, which for
-// $connect includes a statusCode, is an error.
+// Lambda makes a Handler of a function written for AWS Lambda, of any input and output type, for
+// example those of github.com/aws/aws-lambda-go/events. The event goes in and the result comes out
+// through JSON, as in the Lambda runtime, so that the tags of the types are tested, too. A result
+// that is not the JSON of a proxy response, which for $connect includes a statusCode, is an error.
 func Lambda[I, O any](fn func(context.Context, I) (O, error)) Handler {
 	return func(ctx context.Context, ev *Event) (*Response, error) {
 		result, err := callJSON(ctx, fn, ev)

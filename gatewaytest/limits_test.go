@@ -12,7 +12,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// The article's first experiment: a silent connection is cut at two minutes, here to the nanosecond.
+// The article's first experiment: a silent connection is cut at two minutes, here to the
+// nanosecond.
 func TestSilentClientIsCut(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
 		c := dial(t, s)

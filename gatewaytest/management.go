@@ -24,12 +24,14 @@ var (
 	errLimitExceeded = &APIError{http.StatusTooManyRequests, "LimitExceededException"}
 	errBadID         = &APIError{http.StatusBadRequest, "BadRequestException"}
 	errForbidden     = &APIError{http.StatusForbidden, "ForbiddenException"}
-	errNoMethod      = &APIError{http.StatusForbidden, "MissingAuthenticationTokenException"} // as for all that the real API lacks
+	// As for all that the real API lacks.
+	errNoMethod = &APIError{http.StatusForbidden, "MissingAuthenticationTokenException"}
 )
 
-// Post sends a text message to a client, as POST @connections does, and fails as that does, with an *APIError: 400 if
-// the id is malformed, 410 if there is no such connection or $connect has not returned yet, 413 if the message is
-// larger than Config.MaxMessage, 429 if the client's buffer is full (Config.Buffer).
+// Post sends a text message to a client, as POST @connections does, and fails as that does, with an
+// *APIError: 400 if the id is malformed, 410 if there is no such connection or $connect has not
+// returned yet, 413 if the message is larger than Config.MaxMessage, 429 if the client's buffer is
+// full (Config.Buffer).
 func (s *Server) Post(connectionID string, data []byte) error {
 	if len(data) > s.cfg.MaxMessage {
 		return errTooLarge
@@ -38,7 +40,7 @@ func (s *Server) Post(connectionID string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	switch c.push(Pushed, data, false) {
+	switch c.out.push(Pushed, data, false) {
 	case errGone:
 		return errGoneException
 	case errFull:
@@ -67,7 +69,8 @@ func (s *Server) manage(w http.ResponseWriter, r *http.Request, id string) {
 	if err != nil {
 		return // the backend has gone
 	}
-	if len(body) > s.cfg.MaxMessage { // before AuthorizeManagement, for which the rest of the body is missing
+	// Before AuthorizeManagement, for which the rest of the body is missing.
+	if len(body) > s.cfg.MaxMessage {
 		s.deny(w, r, errTooLarge)
 		return
 	}
@@ -131,7 +134,7 @@ func (c *Conn) info() connInfo {
 	defer c.mu.Unlock()
 	return connInfo{
 		ConnectedAt:  c.origin.connectedAt.UTC().Format(iso8601),
-		LastActiveAt: c.lastData.UTC().Format(iso8601),
+		LastActiveAt: c.clock.lastData.UTC().Format(iso8601),
 		Identity:     c.origin.identity,
 	}
 }

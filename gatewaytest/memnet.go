@@ -12,13 +12,14 @@ import (
 	"time"
 )
 
-// memBuffer is how much each direction of an in-memory connection holds before a writer has to wait, as the socket
-// buffers of a TCP connection do: without it a peer that does not read could never be told from one that does.
+// memBuffer is how much each direction of an in-memory connection holds before a writer has to
+// wait, as the socket buffers of a TCP connection do: without it a peer that does not read could
+// never be told from one that does.
 const memBuffer = 64 << 10
 
-// A memListener is a network of its own: whatever is dialled through it arrives at its Accept. Nothing in it waits on
-// anything but channels, condition variables and timers, so all of it works in a testing/synctest bubble, where a wait
-// on a real socket would stop the clock.
+// A memListener is a network of its own: whatever is dialled through it arrives at its Accept.
+// Nothing in it waits on anything but channels, condition variables and timers, so all of it works
+// in a testing/synctest bubble, where a wait on a real socket would stop the clock.
 type memListener struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -50,13 +51,14 @@ func (l *memListener) Close() error {
 
 func (l *memListener) Addr() net.Addr { return memAddr(80) }
 
-// dial has the signature of http.Transport.DialContext. The address does not matter: there is one host.
+// dial has the signature of http.Transport.DialContext. The address does not matter: there is one
+// host.
 func (l *memListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return l.dialTo(ctx, l.Addr())
 }
 
-// dialTLS has the signature of http.Transport.DialTLSContext. What is dialled is in plain text: TLS would protect
-// nothing here.
+// dialTLS has the signature of http.Transport.DialTLSContext. What is dialled is in plain text: TLS
+// would protect nothing here.
 func (l *memListener) dialTLS(ctx context.Context, _, _ string) (net.Conn, error) {
 	return l.dialTo(ctx, memSecureAddr)
 }
@@ -68,7 +70,8 @@ func (l *memListener) dialTo(ctx context.Context, addr net.Addr) (net.Conn, erro
 	l.mu.Unlock()
 	var err error
 	select {
-	case <-l.done: // looked at first: a closed listener refuses even if it still has an Accept running
+	// Looked at first: a closed listener refuses even if it still has an Accept running.
+	case <-l.done:
 		l.refuse()
 		err = os.NewSyscallError("connect", syscall.ECONNREFUSED)
 	default:
@@ -88,8 +91,8 @@ func (l *memListener) dialTo(ctx context.Context, addr net.Addr) (net.Conn, erro
 // mostRefused is how many dials a closed network refuses before it panics.
 const mostRefused = 10_000
 
-// refuse counts a dial of a closed network. In a bubble a client that is never closed would dial for ever without time
-// passing for anybody outside, so that the test would hang.
+// refuse counts a dial of a closed network. In a bubble a client that is never closed would dial
+// for ever without time passing for anybody outside, so that the test would hang.
 func (l *memListener) refuse() {
 	if l.refused.Add(1) == mostRefused {
 		panic(fmt.Sprintf("gatewaytest: %d dials since the Server was closed: a client is still connecting; "+
@@ -97,14 +100,16 @@ func (l *memListener) refuse() {
 	}
 }
 
-// memSecureAddr is where the wss and https URLs of a Server in memory lead. It is told from others by its identity.
+// memSecureAddr is where the wss and https URLs of a Server in memory lead. It is told from others
+// by its identity.
 var memSecureAddr net.Addr = memAddr(443)
 
 func memAddr(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
 
-// A memConn is one end of an in-memory connection. It behaves as a TCP connection does where that matters to a client:
-// writes succeed into a buffer and wait when it is full, deadlines work in both directions, Close lets the peer read
-// what it has not read yet, and after SetLinger(0) Close is a reset.
+// A memConn is one end of an in-memory connection. It behaves as a TCP connection does where that
+// matters to a client: writes succeed into a buffer and wait when it is full, deadlines work in
+// both directions, Close lets the peer read what it has not read yet, and after SetLinger(0) Close
+// is a reset.
 type memConn struct {
 	in, out       *memStream
 	local, remote net.Addr
@@ -131,7 +136,8 @@ func (c *memConn) Write(p []byte) (int, error) {
 	return n, c.wrap("write", err)
 }
 
-// wrap gives errors the form they have on a socket. io.EOF is passed on as it is, as package net does.
+// wrap gives errors the form they have on a socket. io.EOF is passed on as it is, as package net
+// does.
 func (c *memConn) wrap(op string, err error) error {
 	switch err := err.(type) {
 	case nil:
@@ -191,14 +197,16 @@ func (c *memConn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// A memStream is one direction of a connection. The mutex is never held across a wait other than the condition's own.
+// A memStream is one direction of a connection. The mutex is never held across a wait other than
+// the condition's own.
 type memStream struct {
 	mu      sync.Mutex
 	changed sync.Cond // anything below
 	buf     []byte    // written and not yet read
-	end     error     // set once the writing end is closed: what a read of the drained buffer returns
-	deaf    bool      // the reading end is closed
-	broken  error     // set once the reading end is closed: what a write returns
+	// Set once the writing end is closed: what a read of the drained buffer returns.
+	end     error
+	deaf    bool  // the reading end is closed
+	broken  error // set once the reading end is closed: what a write returns
 	readBy  memDeadline
 	writeBy memDeadline
 }
@@ -289,7 +297,8 @@ func (s *memStream) setDeadline(d *memDeadline, t time.Time) {
 	d.at = t
 	if wait := time.Until(t); !t.IsZero() && wait > 0 {
 		d.timer = time.AfterFunc(wait, func() {
-			// Under the lock, or the signal could fall between a waiter's look at the clock and its wait.
+			// Under the lock, or the signal could fall between a waiter's look at the clock and its
+			// wait.
 			s.mu.Lock()
 			s.changed.Broadcast()
 			s.mu.Unlock()

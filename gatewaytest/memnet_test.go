@@ -89,7 +89,8 @@ func TestMemConnDeadlines(t *testing.T) {
 			t.Errorf("after %v", d)
 		}
 
-		// A deadline in the past interrupts a read that waits, as net/http needs it, and its removal lets it go on.
+		// A deadline in the past interrupts a read that waits, as net/http needs it, and its
+		// removal lets it go on.
 		a.SetReadDeadline(time.Time{})
 		time.AfterFunc(time.Second, func() { a.SetReadDeadline(time.Unix(1, 0)) })
 		n, err = a.Read(buf)

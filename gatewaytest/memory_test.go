@@ -7,8 +7,8 @@ import (
 	"github.com/apigws/apigws/gatewaytest"
 )
 
-// At twenty kilobytes each, ten thousand silent connections fit in a few hundred megabytes: both ends and the line
-// between them included.
+// At twenty kilobytes each, ten thousand silent connections fit in a few hundred megabytes: both
+// ends and the line between them included.
 func TestMemoryOfSilentConnections(t *testing.T) {
 	const (
 		n    = 2_000

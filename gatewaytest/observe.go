@@ -21,16 +21,16 @@ const (
 
 // An Observation is something that has happened on a Server; see Config.Observe.
 type Observation struct {
-	Time         time.Time
-	Kind         Kind
-	ConnectionID string // with Refused the one that $connect was given, if it came to that
-	SourceIP     string // of the client
-	Route        string // the route key
-	Data         []byte // the message, which must not be changed
-	Status       int    // of the HTTP answer
-	Code         int    // the close code, as in Stats.Closed
-	Reason       string // of the close frame
-	Missed       int    // how many observations before this one are lost, because Observe was too slow
+	Time         time.Time // when it happened
+	Kind         Kind      // what it is about; see there for the fields that it has
+	ConnectionID string    // with Refused the one that $connect was given, if it came to that
+	SourceIP     string    // of the client
+	Route        string    // the route key
+	Data         []byte    // the message, which must not be changed
+	Status       int       // of the HTTP answer
+	Code         int       // the close code, as in Stats.Closed
+	Reason       string    // of the close frame
+	Missed       int       // how many before this one are lost, because Observe was too slow
 }
 
 // mostObservations is how many observations wait for Config.Observe.

@@ -9,15 +9,16 @@ import (
 	"strings"
 )
 
-// HTTPProxy returns a Handler that sends events to a URL as an HTTP proxy integration does: a POST whose body is the
-// message, and whose answer's status and body are the result. On $connect the request has the headers, Sec-WebSocket-Key
-// and its like included, and the query of the handshake.
+// HTTPProxy returns a Handler that sends events to a URL as an HTTP proxy integration does: a POST
+// whose body is the message, and whose answer's status and body are the result. On $connect the
+// request has the headers, Sec-WebSocket-Key and its like included, and the query of the handshake.
 //
-// By itself the backend does not learn which connection it serves. Parameters, which may be nil, add that: a data
-// mapping such as {"integration.request.header.connectionId": "context.connectionId"}. The keys are
-// integration.request.header.NAME and integration.request.querystring.NAME; the values route.request.header.NAME,
-// route.request.querystring.NAME, route.request.body.PATH, stageVariables.NAME, context.NAME and 'TEXT'. A value that
-// is not there adds nothing. HTTPProxy panics if one of them is malformed.
+// By itself the backend does not learn which connection it serves. Parameters, which may be nil,
+// add that: a data mapping such as {"integration.request.header.connectionId":
+// "context.connectionId"}. The keys are integration.request.header.NAME and
+// integration.request.querystring.NAME; the values route.request.header.NAME,
+// route.request.querystring.NAME, route.request.body.PATH, stageVariables.NAME, context.NAME and
+// 'TEXT'. A value that is not there adds nothing. HTTPProxy panics if one of them is malformed.
 //
 // The Content-Type is application/json unless a parameter sets it, an inference.
 func HTTPProxy(target string, parameters map[string]string) Handler {

@@ -86,8 +86,8 @@ func (r *registry) count() int {
 	return r.newest
 }
 
-// accept returns the next connection in order of arrival. If there is none, it returns a channel that is closed when
-// that has changed, and whether none will come any more.
+// accept returns the next connection in order of arrival. If there is none, it returns a channel
+// that is closed when that has changed, and whether none will come any more.
 func (r *registry) accept() (c *Conn, changed <-chan struct{}, closed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,8 +100,8 @@ func (r *registry) accept() (c *Conn, changed <-chan struct{}, closed bool) {
 	return nil, r.arrived.wait(), r.closed
 }
 
-// A signal wakes all who wait for a change. The mutex that guards what changes guards the signal, too. The zero value
-// is ready, and one for which nobody waits costs nothing.
+// A signal wakes all who wait for a change. The mutex that guards what changes guards the signal,
+// too. The zero value is ready, and one for which nobody waits costs nothing.
 type signal struct{ ch chan struct{} }
 
 // wait returns a channel that the next send closes.

@@ -19,8 +19,9 @@ type selectorPart struct {
 	path jsonPath // if not nil
 }
 
-// parseSelector takes what the developer guide shows: "$request.body.action", "${request.body.action}", several of them
-// with text around them, text alone, and a dollar sign behind a backslash.
+// parseSelector takes what the developer guide shows: "$request.body.action",
+// "${request.body.action}", several of them with text around them, text alone, and a dollar sign
+// behind a backslash.
 func parseSelector(expr string) (selector, error) {
 	const body = "request.body"
 	var (
@@ -176,8 +177,9 @@ func (p jsonPath) text(data []byte) (string, bool) {
 	return b.String(), true
 }
 
-// writeText writes a value as the route selection expression has it. The guide has "[item1, item2]" for an array; that
-// an object looks likewise, {name=value, ...}, and null like a missing value, are inferences.
+// writeText writes a value as the route selection expression has it. The guide has "[item1, item2]"
+// for an array; that an object looks likewise, {name=value, ...}, and null like a missing value,
+// are inferences.
 func writeText(b *strings.Builder, value any, top bool) {
 	switch value := value.(type) {
 	case nil:

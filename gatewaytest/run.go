@@ -14,8 +14,8 @@ func Run(t TB, cfg *Config) *Server {
 	return s
 }
 
-// RunInMemory starts a Server as NewInMemory does, and closes it when the test ends. In a bubble of testing/synctest, t
-// is the one that the bubble got.
+// RunInMemory starts a Server as NewInMemory does, and closes it when the test ends. In a bubble of
+// testing/synctest, t is the one that the bubble got.
 func RunInMemory(t TB, cfg *Config) *Server {
 	t.Helper()
 	s := NewInMemory(cfg)

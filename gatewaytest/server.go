@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 )
 
-// A Server is a fake API Gateway with one WebSocket API on it. Its methods may be called concurrently, also after
-// Close. It must be closed.
+// A Server is a fake API Gateway with one WebSocket API on it. Its methods may be called
+// concurrently, also after Close. It must be closed.
 type Server struct {
 	// URL is what clients dial: "ws://127.0.0.1:port/prod", or wss.
 	URL string
@@ -39,31 +39,26 @@ type Server struct {
 
 	messages, pings atomic.Int64
 
-	mu       sync.Mutex // guards all below
-	closed   bool
-	refused  map[int]int
-	ended    map[int]int
 	handling handling
-}
 
-// Handling is how handshakes and new connections are to be treated.
-type handling struct {
-	status, left int           // left more are refused with status; without end if it is negative
-	gate         chan struct{} // while handshakes are held; closing it releases them
-	faults       Faults
+	mu      sync.Mutex // guards all below
+	closed  bool
+	refused map[int]int
+	ended   map[int]int
 }
 
 // Stats are counts since the Server was made.
 type Stats struct {
 	Accepted int         // handshakes that succeeded
 	Refused  map[int]int // those that did not, by HTTP status
-	Closed   map[int]int // connections, by close code as the gateway sent or received it; 1005: without, 1006: no frame
-	Messages int         // complete messages received
-	Pings    int         // PINGs received
+	// Connections, by close code as the gateway sent or received it; 1005: without, 1006: no frame.
+	Closed   map[int]int
+	Messages int // complete messages received
+	Pings    int // PINGs received
 }
 
-// NewServer starts a Server on a TCP port of the loopback interface, or on Config.Addr. It panics if it cannot listen
-// or if the Config makes no sense, as httptest.NewServer does.
+// NewServer starts a Server on a TCP port of the loopback interface, or on Config.Addr. It panics
+// if it cannot listen or if the Config makes no sense, as httptest.NewServer does.
 func NewServer(cfg *Config) *Server {
 	c := cfg.withDefaults()
 	l := listen(c.Addr)
@@ -82,10 +77,11 @@ func NewTLSServer(cfg *Config) *Server {
 	return start(c, l, "s", &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}})
 }
 
-// NewInMemory starts a Server without a socket, for testing/synctest: it is reached through its Client only, which
-// takes every address for it, with and without TLS: the URLs of this Server, the same with wss and https in place of ws
-// and http, and any other. There is no TLS on the line, so a client that makes its own cannot connect. Make the Server,
-// use it and close it in the same bubble.
+// NewInMemory starts a Server without a socket, for testing/synctest: it is reached through its
+// Client only, which takes every address for it, with and without TLS: the URLs of this Server, the
+// same with wss and https in place of ws and http, and any other. There is no TLS on the line, so a
+// client that makes its own cannot connect. Make the Server, use it and close it in the same
+// bubble.
 func NewInMemory(cfg *Config) *Server {
 	c := cfg.withDefaults()
 	l := newMemListener()
@@ -104,7 +100,8 @@ func listen(addr string) net.Listener {
 func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server {
 	api := newAPI(&cfg)
 	host := l.Addr().String()
-	if a := l.Addr().(*net.TCPAddr); a.IP.IsUnspecified() { // that is no address to dial, loopback is one of those meant
+	// That is no address to dial, loopback is one of those meant.
+	if a := l.Addr().(*net.TCPAddr); a.IP.IsUnspecified() {
 		host = fmt.Sprintf("127.0.0.1:%d", a.Port)
 	}
 	if _, ok := l.(*memListener); ok {
@@ -151,9 +148,10 @@ func (s *Server) connState(_ net.Conn, state http.ConnState) {
 // Client returns a client that reaches the Server: in memory, or trusting its certificate.
 func (s *Server) Client() *http.Client { return s.client }
 
-// Close resets every connection, ends every handshake, and returns when all goroutines of the Server have ended.
-// Handlers find their context cancelled, and Close waits for them and for the functions of the Config: it must not be
-// called from one. What has not reached a Handler by then never does, $disconnect included.
+// Close resets every connection, ends every handshake, and returns when all goroutines of the
+// Server have ended. Handlers find their context cancelled, and Close waits for them and for the
+// functions of the Config: it must not be called from one. What has not reached a Handler by then
+// never does, $disconnect included.
 func (s *Server) Close() {
 	s.mu.Lock()
 	first := !s.closed
@@ -187,34 +185,8 @@ func (s *Server) Stats() Stats {
 	}
 }
 
-// Refuse answers the next n handshakes with an HTTP status; n < 0: all, until Refuse(0, 0).
-func (s *Server) Refuse(status, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.handling.status, s.handling.left = status, n
-}
-
-// Hold makes handshakes wait, or lets those that wait go on. A client that gives up meanwhile counts nowhere.
-func (s *Server) Hold(hold bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case hold && s.handling.gate == nil:
-		s.handling.gate = make(chan struct{})
-	case !hold && s.handling.gate != nil:
-		close(s.handling.gate)
-		s.handling.gate = nil
-	}
-}
-
-// SetFaults makes things go wrong on the connections accepted from now on.
-func (s *Server) SetFaults(f Faults) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.handling.faults = f
-}
-
-// enter counts a request as running. It reports whether there is still somebody to serve it; if so, s.wg.Done ends it.
+// enter counts a request as running. It reports whether there is still somebody to serve it; if so,
+// s.wg.Done ends it.
 func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

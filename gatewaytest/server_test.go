@@ -149,7 +149,8 @@ func handshake(t *testing.T, s *gatewaytest.Server, url string, header http.Head
 	return resp
 }
 
-// call sends a request to @connections, or wherever path leads to, and returns the answer and its body.
+// call sends a request to @connections, or wherever path leads to, and returns the answer and its
+// body.
 func call(t *testing.T, s *gatewaytest.Server, method, path, body string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.ManagementURL+path, strings.NewReader(body))
@@ -248,7 +249,8 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-// The address of all interfaces is none to dial, and no loopback address for a client that insists on one.
+// The address of all interfaces is none to dial, and no loopback address for a client that insists
+// on one.
 func TestUnspecifiedAddr(t *testing.T) {
 	for name, start := range map[string]func(*gatewaytest.Config) *gatewaytest.Server{
 		"TCP": gatewaytest.NewServer, "TLS": gatewaytest.NewTLSServer,

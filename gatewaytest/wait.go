@@ -8,9 +8,10 @@ import (
 	"slices"
 )
 
-// Accept returns the next connection, in the order in which the clients were let in, each once; if there is none yet,
-// it waits for one. It returns connections that have ended meanwhile, too, as far as AllConns has them. The error is
-// that of ctx, or wraps net.ErrClosed when the Server is closed and no connection is left.
+// Accept returns the next connection, in the order in which the clients were let in, each once; if
+// there is none yet, it waits for one. It returns connections that have ended meanwhile, too, as
+// far as AllConns has them. The error is that of ctx, or wraps net.ErrClosed when the Server is
+// closed and no connection is left.
 func (s *Server) Accept(ctx context.Context) (*Conn, error) {
 	for {
 		c, arrived, closed := s.conns.accept()
@@ -28,22 +29,30 @@ func (s *Server) Accept(ctx context.Context) (*Conn, error) {
 	}
 }
 
-// Conns returns the open connections, oldest first. A connection is open from the moment its client has the 101 until a
-// close frame of either side or the end of the line.
+// Conns returns the open connections, oldest first. A connection is open from the moment its client
+// has the 101 until a close frame of either side or the end of the line.
 func (s *Server) Conns() []*Conn {
 	return slices.DeleteFunc(s.conns.all(), func(c *Conn) bool { return !c.open() })
 }
 
-// AllConns returns the connections that are open and those that have ended, oldest first; of the latter the last 1,000.
+// AllConns returns the connections that are open and those that have ended, oldest first; of the
+// latter the last 1,000.
 func (s *Server) AllConns() []*Conn { return s.conns.all() }
 
-// Next returns the next message that came in, each once; if there is none yet, it waits for one. When the connection is
-// no longer open and all its messages have been returned, the error wraps net.ErrClosed and has the close code in its
-// text. It is that of ctx if that ends first. Where a message is no longer there, because of Config.MaxReceived or
-// Config.Discard, Next returns an error for it.
+// Next returns the next message that came in, each once; if there is none yet, it waits for one.
+// When the connection is no longer open and all its messages have been returned, the error wraps
+// net.ErrClosed and has the close code in its text. It is that of ctx if that ends first. Where a
+// message is no longer there, because of Config.MaxReceived or Config.Discard, Next returns an
+// error for it.
 func (c *Conn) Next(ctx context.Context) ([]byte, error) {
 	for {
-		msg, changed, err := c.nextReceived()
+		c.mu.Lock()
+		msg, err := c.history.take()
+		if msg == nil && err == nil && c.state != stateOpen {
+			err = fmt.Errorf("gatewaytest: %w with %d %q", net.ErrClosed, c.end.code, c.end.reason)
+		}
+		changed := c.changed.wait()
+		c.mu.Unlock()
 		if msg != nil || err != nil {
 			return msg, err
 		}
@@ -55,29 +64,10 @@ func (c *Conn) Next(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// nextReceived returns a message, or why there is none, or a channel that is closed when that has changed.
-func (c *Conn) nextReceived() ([]byte, <-chan struct{}, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	h := &c.history
-	switch {
-	case h.next < h.first:
-		lost := h.first - h.next
-		h.next = h.first
-		return nil, nil, fmt.Errorf("gatewaytest: %d messages were not kept", lost)
-	case h.next < h.first+len(h.msgs):
-		msg := h.msgs[h.next-h.first]
-		h.next++
-		return append([]byte{}, msg...), nil, nil // not nil, even if it is empty
-	case c.state != stateOpen:
-		return nil, nil, fmt.Errorf("gatewaytest: %w with %d %q", net.ErrClosed, c.end.code, c.end.reason)
-	}
-	return nil, c.changed.wait(), nil
-}
-
-// Wait waits until the connection has ended: until its socket is closed. It returns the close code and the reason of
-// the side that closed first; 1005 stands for a close frame without a code, 1006 for the end of the line without a
-// close frame. The backend may be handling messages, and the DISCONNECT, still. The error is that of ctx.
+// Wait waits until the connection has ended: until its socket is closed. It returns the close code
+// and the reason of the side that closed first; 1005 stands for a close frame without a code, 1006
+// for the end of the line without a close frame. The backend may be handling messages, and the
+// DISCONNECT, still. The error is that of ctx.
 func (c *Conn) Wait(ctx context.Context) (code int, reason string, err error) {
 	for {
 		c.mu.Lock()
@@ -95,8 +85,9 @@ func (c *Conn) Wait(ctx context.Context) (code int, reason string, err error) {
 	}
 }
 
-// Received returns the complete messages that came in, in order, those that Next has returned included. It returns none
-// if Config.Discard is set, and only the last ones with Config.MaxReceived.
+// Received returns the complete messages that came in, in order, those that Next has returned
+// included. It returns none if Config.Discard is set, and only the last ones with
+// Config.MaxReceived.
 func (c *Conn) Received() [][]byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,4 +113,19 @@ func (h *history) add(data []byte, most int) {
 	h.msgs[0] = nil
 	h.msgs = h.msgs[1:]
 	h.first++
+}
+
+// take returns the next message, or nil if there is none yet, or an error in place of those that
+// were not kept.
+func (h *history) take() ([]byte, error) {
+	if lost := h.first - h.next; lost > 0 {
+		h.next = h.first
+		return nil, fmt.Errorf("gatewaytest: %d messages were not kept", lost)
+	}
+	if h.next == h.first+len(h.msgs) {
+		return nil, nil
+	}
+	msg := h.msgs[h.next-h.first]
+	h.next++
+	return append([]byte{}, msg...), nil // not nil, even if it is empty
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A wire is the connection below the frames, with the faults it was given. One goroutine reads and one writes; the rest
-// may be called from anywhere.
+// A wire is the connection below the frames, with the faults it was given. One goroutine reads and
+// one writes; the rest may be called from anywhere.
 type wire struct {
 	conn net.Conn
 	dead chan struct{} // closed by close and reset: whoever waits here gives up
@@ -32,8 +32,8 @@ func newWire(conn net.Conn, f Faults) *wire {
 
 var errReset = os.NewSyscallError("read", syscall.ECONNRESET)
 
-// Read implements io.Reader, for a bufio.Reader to stand on. What has changed while it waited for the client applies to
-// what came.
+// Read implements io.Reader, for a bufio.Reader to stand on. What has changed while it waited for
+// the client applies to what came.
 func (w *wire) Read(p []byte) (int, error) {
 	w.mu.Lock()
 	rate, cut := w.faults.RateIn, w.faults.CutIn > 0 && w.in >= w.faults.CutIn
@@ -115,7 +115,8 @@ func (w *wire) setFaults(f Faults) {
 	w.faults, w.in, w.out = f, 0, 0
 }
 
-// delays returns how much later a frame leaves, and for a push how much more and how many times besides the first.
+// delays returns how much later a frame leaves, and for a push how much more and how many times
+// besides the first.
 func (w *wire) delays() (latency, push time.Duration, copies int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -152,7 +153,8 @@ func (w *wire) mute() bool {
 	return w.frozenOut
 }
 
-// close closes the connection as a program does that is done with it: the peer reads the end of the stream.
+// close closes the connection as a program does that is done with it: the peer reads the end of the
+// stream.
 func (w *wire) close() {
 	if w.kill() {
 		w.conn.Close()
@@ -196,7 +198,8 @@ func (w *wire) sleep(d time.Duration) {
 	}
 }
 
-// portion is how many bytes pass at once at a rate: a twentieth of a second's worth, so that a slow line is even.
+// portion is how many bytes pass at once at a rate: a twentieth of a second's worth, so that a slow
+// line is even.
 func portion(rate int) int { return max(rate/20, 1) }
 
 // transit is how long n bytes take at a rate of bytes a second.

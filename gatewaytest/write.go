@@ -18,8 +18,10 @@ type outgoing struct {
 
 var errFull = errors.New("gatewaytest: the client's buffer is full")
 
-// An outbox is what waits to be sent, guarded by the mutex of its Conn.
+// An outbox is what waits to be sent. The mutex of the Conn guards the fields.
 type outbox struct {
+	c         *Conn
+	started   bool       // the 101 is out, frames may follow
 	queue     []outgoing // ordered by time, then as they came
 	bytes     int        // in the queue and under way
 	heldUntil time.Time  // by Latency: the last frame, and all before it
@@ -27,11 +29,12 @@ type outbox struct {
 }
 
 // push sends a message. While the buffer is full it waits, or returns errFull.
-func (c *Conn) push(kind Kind, data []byte, wait bool) error {
+func (o *outbox) push(kind Kind, data []byte, wait bool) error {
+	c := o.c
 	frames := compile(data, c.srv.cfg.PushFrame)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.state == stateOpen && c.out.bytes > 0 && c.out.bytes+len(frames) > c.srv.cfg.Buffer {
+	for c.state == stateOpen && o.bytes > 0 && o.bytes+len(frames) > c.srv.cfg.Buffer {
 		if !wait {
 			return errFull
 		}
@@ -40,13 +43,13 @@ func (c *Conn) push(kind Kind, data []byte, wait bool) error {
 	if c.state != stateOpen {
 		return errGone
 	}
-	c.touch(true)
-	if o := c.srv.observer; o != nil {
-		o.add(Observation{Kind: kind, ConnectionID: c.id, Data: bytes.Clone(data)})
+	c.clock.touch(true)
+	if ob := c.srv.observer; ob != nil {
+		ob.add(Observation{Kind: kind, ConnectionID: c.id, Data: bytes.Clone(data)})
 	}
 	_, delay, copies := c.wire.delays()
 	for range 1 + copies {
-		c.enqueue(outgoing{data: frames}, delay)
+		o.enqueue(outgoing{data: frames}, delay)
 	}
 	return nil
 }
@@ -67,68 +70,74 @@ func compile(data []byte, most int) []byte {
 }
 
 // enqueue puts a frame in line, with mu held and the connection not closed.
-func (c *Conn) enqueue(f outgoing, delay time.Duration) {
+func (o *outbox) enqueue(f outgoing, delay time.Duration) {
+	c := o.c
 	latency, _, _ := c.wire.delays()
-	if at := time.Now().Add(latency); at.After(c.out.heldUntil) { // else Latency has become less: no frame overtakes another
-		c.out.heldUntil = at
+	// Else Latency has become less: no frame overtakes another.
+	if at := time.Now().Add(latency); at.After(o.heldUntil) {
+		o.heldUntil = at
 	}
-	f.at = c.out.heldUntil.Add(delay)
-	i := len(c.out.queue)
-	for i > 0 && c.out.queue[i-1].at.After(f.at) {
+	f.at = o.heldUntil.Add(delay)
+	i := len(o.queue)
+	for i > 0 && o.queue[i-1].at.After(f.at) {
 		i--
 	}
-	c.out.queue = slices.Insert(c.out.queue, i, f)
-	c.out.bytes += len(f.data)
+	o.queue = slices.Insert(o.queue, i, f)
+	o.bytes += len(f.data)
 	if f.closing {
-		c.linger()
+		c.clock.linger()
 	}
 	c.room.Broadcast() // for a writer that waits for a later frame
-	c.startWriter()
+	o.startWriter()
 }
 
-// startWriter starts the goroutine that empties the queue, if there is need of one, with mu held. A silent connection
-// has none.
-func (c *Conn) startWriter() {
-	if c.started && !c.out.writing && len(c.out.queue) > 0 {
-		c.out.writing = true
-		c.srv.wg.Go(c.write)
+// startWriter starts the goroutine that empties the queue, if there is need of one, with mu held. A
+// silent connection has none.
+func (o *outbox) startWriter() {
+	c := o.c
+	if o.started && !o.writing && len(o.queue) > 0 {
+		o.writing = true
+		c.srv.wg.Go(o.write)
 	}
 }
 
-// write sends what is in the queue, one Write a frame, and ends when there is no more. Being apart from the reader it
-// lets a client that reads nothing still be read.
-func (c *Conn) write() {
-	if c.writeQueue() {
+// write sends what is in the queue, one Write a frame, and ends when there is no more. Being apart
+// from the reader it lets a client that reads nothing still be read.
+func (o *outbox) write() {
+	c := o.c
+	if o.writeQueue() {
 		c.wire.close() // the reading goroutine does the rest
 	}
 }
 
 // writeQueue reports whether the connection is over: broken, or closed by both sides.
-func (c *Conn) writeQueue() (over bool) {
+func (o *outbox) writeQueue() (over bool) {
+	c := o.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	defer func() { c.out.writing = false }()
-	for len(c.out.queue) > 0 && c.state != stateClosed {
-		f := c.out.queue[0]
+	defer func() { o.writing = false }()
+	for len(o.queue) > 0 && c.state != stateClosed {
+		f := o.queue[0]
 		if wait := time.Until(f.at); wait > 0 {
-			c.waitFor(wait)
+			o.waitFor(wait)
 			continue
 		}
-		if c.out.queue = c.out.queue[1:]; len(c.out.queue) == 0 {
-			c.out.queue = nil // an idle connection holds no queue
+		if o.queue = o.queue[1:]; len(o.queue) == 0 {
+			o.queue = nil // an idle connection holds no queue
 		}
 		c.mu.Unlock()
 		_, err := c.wire.Write(f.data)
 		c.mu.Lock()
-		c.out.bytes -= len(f.data)
+		o.bytes -= len(f.data)
 		c.room.Broadcast()
 		if err != nil {
-			c.leave(codeAbnormal, "") // the reading goroutine may wait for room, which nobody makes any more
+			// The reading goroutine may wait for room, which nobody makes any more.
+			c.leave(codeAbnormal, "")
 			return true
 		}
 		if f.closing {
 			c.end.sent = true
-			c.linger()
+			c.clock.linger()
 			return c.end.seen
 		}
 	}
@@ -136,7 +145,8 @@ func (c *Conn) writeQueue() (over bool) {
 }
 
 // waitFor waits for a time, or for a change before that, with mu held.
-func (c *Conn) waitFor(d time.Duration) {
+func (o *outbox) waitFor(d time.Duration) {
+	c := o.c
 	t := time.AfterFunc(d, func() {
 		c.mu.Lock()
 		c.room.Broadcast()

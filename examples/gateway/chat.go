@@ -10,8 +10,8 @@ import (
 	"github.com/apigws/apigws/gatewaytest"
 )
 
-// chat is a backend as one would write it for AWS: the gateway keeps no list of connections for it, so it keeps its own,
-// and it sends through @connections.
+// chat is a backend as one would write it for AWS: the gateway keeps no list of connections for it,
+// so it keeps its own, and it sends through @connections.
 type chat struct {
 	mu  sync.Mutex
 	ids []string

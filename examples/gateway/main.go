@@ -2,9 +2,10 @@
 //
 //	go run ./examples/gateway -addr 127.0.0.1:8080
 //
-// It prints the URL to dial on standard output and a log of events on standard error, and runs until it is interrupted.
-// The backend is an echo, or with -backend chat a room in which everybody gets what anybody says. Below the same URL, with
-// http in place of ws, it serves @connections: what is sent by
+// It prints the URL to dial on standard output and a log of events on standard error, and runs
+// until it is interrupted. The backend is an echo, or with -backend chat a room in which everybody
+// gets what anybody says. Below the same URL, with http in place of ws, it serves @connections:
+// what is sent by
 //
 //	curl -d hello http://127.0.0.1:8080/prod/@connections/{id}
 //

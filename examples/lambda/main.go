@@ -1,10 +1,11 @@
-// Command lambda is a backend for API Gateway as it is deployed to AWS Lambda. It knows nothing of gatewaytest; the test
-// beside it runs it behind the fake gateway, unchanged:
+// Command lambda is a backend for API Gateway as it is deployed to AWS Lambda. It knows nothing of
+// gatewaytest; the test beside it runs it behind the fake gateway, unchanged:
 //
 //	cd examples/lambda && go test
 //
-// It is one function on the routes $connect, $disconnect, sum and $default, of which sum and $default have route
-// responses. It is a module of its own, so that the library does without AWS's packages.
+// It is one function on the routes $connect, $disconnect, sum and $default, of which sum and
+// $default have route responses. It is a module of its own, so that the library does without AWS's
+// packages.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Package awssdk drives the fake gateway's @connections with AWS's own client. It is a module of its own so that the
-// root module does without the SDK.
+// Package awssdk drives the fake gateway's @connections with AWS's own client. It is a module of
+// its own so that the root module does without the SDK.
 package awssdk
 
 import (
