@@ -12,33 +12,37 @@ import (
 func anything([]byte) bool { return true }
 
 func TestPopMatchOrder(t *testing.T) {
-	q := New()
-	for _, s := range strings.Fields("a b c d e") {
-		q.TryPush(item(s))
-	}
-	it, ok := q.PopMatch(ended, nil, func(p []byte) bool { return p[0] >= 'c' })
-	want(t, "first that matches", text(it, ok), "c")
-	it, ok = q.PopMatch(ended, nil, anything)
-	want(t, "first of all", text(it, ok), "a")
-	it, ok = q.PopMatch(ended, nil, func(p []byte) bool { return p[0] == 'x' })
-	want(t, "no match", text(it, ok), "none")
-	want(t, "Len", q.Len(), 3)
-	atRest(t, q)
-	want(t, "the others", rest(q), "b d e")
+	bubble(t, func(t *testing.T) {
+		q := New()
+		for _, s := range strings.Fields("a b c d e") {
+			q.TryPush(item(s))
+		}
+		it, ok := q.PopMatch(ended, nil, func(p []byte) bool { return p[0] >= 'c' })
+		want(t, "first that matches", text(it, ok), "c")
+		it, ok = q.PopMatch(ended, nil, anything)
+		want(t, "first of all", text(it, ok), "a")
+		it, ok = q.PopMatch(ended, nil, func(p []byte) bool { return p[0] == 'x' })
+		want(t, "no match", text(it, ok), "none")
+		want(t, "Len", q.Len(), 3)
+		atRest(t, q)
+		want(t, "the others", rest(q), "b d e")
+	})
 }
 
 // An item with an Err is news for Pop, not a message that may match.
 func TestPopMatchNotErr(t *testing.T) {
-	q := New()
-	q.TryPush(Item{Data: []byte("a"), Err: errors.New("too large")})
-	it, ok := q.PopMatch(ended, nil, anything)
-	want(t, "PopMatch", text(it, ok), "none")
-	q.TryPush(item("b"))
-	it, ok = q.PopMatch(ended, nil, anything)
-	want(t, "PopMatch", text(it, ok), "b")
-	if it, ok = q.Pop(ended, nil); !ok || it.Err == nil {
-		t.Errorf("Pop: %v, %v, want the news", it, ok)
-	}
+	bubble(t, func(t *testing.T) {
+		q := New()
+		q.TryPush(Item{Data: []byte("a"), Err: errors.New("too large")})
+		it, ok := q.PopMatch(ended, nil, anything)
+		want(t, "PopMatch", text(it, ok), "none")
+		q.TryPush(item("b"))
+		it, ok = q.PopMatch(ended, nil, anything)
+		want(t, "PopMatch", text(it, ok), "b")
+		if it, ok = q.Pop(ended, nil); !ok || it.Err == nil {
+			t.Errorf("Pop: %v, %v, want the news", it, ok)
+		}
+	})
 }
 
 // Push and Announce wake a PopMatch that waits, and it sees each item once. Several may wait.
@@ -88,46 +92,62 @@ func TestPopMatchBesidePop(t *testing.T) {
 	})
 }
 
+// takeUnlocked does Pop inside a match, and fails the test where that would wait for a lock.
+func takeUnlocked(t *testing.T, q *Queue) string {
+	if !q.mu.TryLock() {
+		t.Error("match is called with the lock")
+		return "none"
+	}
+	q.mu.Unlock()
+	return text(q.Pop(ended, nil))
+}
+
 // match may use the queue, and others may take items while it runs.
 func TestPopMatchWhileOthersTake(t *testing.T) {
 	t.Run("its own item", func(t *testing.T) {
-		q := New()
-		q.TryPush(item("a"))
-		q.TryPush(item("b"))
-		it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
-			if string(p) == "a" {
-				want(t, "Pop", text(q.Pop(ended, nil)), "a")
-			}
-			return true
+		bubble(t, func(t *testing.T) {
+			q := New()
+			q.TryPush(item("a"))
+			q.TryPush(item("b"))
+			it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
+				if string(p) == "a" {
+					want(t, "Pop", takeUnlocked(t, q), "a")
+				}
+				return true
+			})
+			want(t, "PopMatch", text(it, ok), "b")
+			want(t, "Len", q.Len(), 0)
 		})
-		want(t, "PopMatch", text(it, ok), "b")
-		want(t, "Len", q.Len(), 0)
 	})
 	t.Run("the last item", func(t *testing.T) {
-		q := New()
-		q.TryPush(item("a"))
-		it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
-			want(t, "Pop", text(q.Pop(ended, nil)), "a")
-			return true
+		bubble(t, func(t *testing.T) {
+			q := New()
+			q.TryPush(item("a"))
+			it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
+				want(t, "Pop", takeUnlocked(t, q), "a")
+				return true
+			})
+			want(t, "PopMatch", text(it, ok), "none")
 		})
-		want(t, "PopMatch", text(it, ok), "none")
 	})
 	t.Run("an item before it", func(t *testing.T) {
-		q := New()
-		for _, s := range strings.Fields("1 2 a 3") {
-			q.TryPush(item(s))
-		}
-		var seen []string
-		it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
-			seen = append(seen, string(p))
-			if string(p) != "3" {
-				q.Pop(ended, nil)
+		bubble(t, func(t *testing.T) {
+			q := New()
+			for _, s := range strings.Fields("1 2 a 3") {
+				q.TryPush(item(s))
 			}
-			return string(p) == "a" || string(p) == "3"
+			var seen []string
+			it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
+				seen = append(seen, string(p))
+				if string(p) != "3" {
+					takeUnlocked(t, q)
+				}
+				return string(p) == "a" || string(p) == "3"
+			})
+			want(t, "PopMatch", text(it, ok), "3")
+			want(t, "seen", strings.Join(seen, " "), "1 2 a 3")
+			want(t, "the others", rest(q), "")
 		})
-		want(t, "PopMatch", text(it, ok), "3")
-		want(t, "seen", strings.Join(seen, " "), "1 2 a 3")
-		want(t, "the others", rest(q), "")
 	})
 	t.Run("all of them", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
@@ -135,7 +155,10 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 			q.TryPush(item("a"))
 			c := begin("PopMatch", func() string {
 				return text(q.PopMatch(t.Context(), nil, func([]byte) bool {
-					q.MoveTo(next)
+					if q.mu.TryLock() {
+						q.mu.Unlock()
+						q.MoveTo(next)
+					}
 					return true
 				}))
 			})
@@ -147,16 +170,18 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 
 // match has a copy: what it does to it changes no item.
 func TestPopMatchCopies(t *testing.T) {
-	q := New()
-	q.TryPush(item("a"))
-	q.TryPush(item("b"))
-	it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
-		b := p[0] == 'b'
-		p[0] = 'x'
-		return b
+	bubble(t, func(t *testing.T) {
+		q := New()
+		q.TryPush(item("a"))
+		q.TryPush(item("b"))
+		it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
+			b := p[0] == 'b'
+			p[0] = 'x'
+			return b
+		})
+		want(t, "PopMatch", text(it, ok), "b")
+		want(t, "the others", rest(q), "a")
 	})
-	want(t, "PopMatch", text(it, ok), "b")
-	want(t, "the others", rest(q), "a")
 }
 
 // match runs without the lock, and may end by a panic or by runtime.Goexit.

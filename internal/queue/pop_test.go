@@ -2,36 +2,39 @@ package queue
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 )
 
 func TestOrder(t *testing.T) {
-	q := New()
-	next, taken := 0, 0
-	for round := range 1000 { // of lengths that go up and down
-		for range round % 13 {
-			if q.TryPush(Item{Data: []byte{1}, Size: int64(next)}) {
-				next++
+	bubble(t, func(t *testing.T) {
+		q := New()
+		next, taken := 0, 0
+		for round := range 1000 { // of lengths that go up and down
+			for range round % 13 {
+				if q.TryPush(Item{Data: []byte{1}, Size: int64(next)}) {
+					next++
+				}
+			}
+			for range round % 11 {
+				it, ok := q.Pop(ended, nil)
+				if !ok {
+					break
+				}
+				want(t, "item", it.Size, int64(taken))
+				taken++
+			}
+			want(t, "Len", q.Len(), next-taken)
+			atRest(t, q)
+			if cap(q.items) > few {
+				t.Fatalf("room for %d items, want at most %d", cap(q.items), few)
 			}
 		}
-		for range round % 11 {
-			it, ok := q.Pop(ended, nil)
-			if !ok {
-				break
-			}
-			want(t, "item", it.Size, int64(taken))
-			taken++
+		if taken < 1000 {
+			t.Errorf("%d items taken, want more", taken)
 		}
-		want(t, "Len", q.Len(), next-taken)
-		atRest(t, q)
-		if cap(q.items) > few {
-			t.Fatalf("room for %d items, want at most %d", cap(q.items), few)
-		}
-	}
-	if taken < 1000 {
-		t.Errorf("%d items taken, want more", taken)
-	}
+	})
 }
 
 // Push and Announce wake a Pop that waits; TryPush alone does not: that would cost as much as the
@@ -113,6 +116,46 @@ func TestPopAfterOthers(t *testing.T) {
 	})
 }
 
+// A hook is a context that calls f when it is first asked for its Done: a call that waits does so
+// when it has unlocked the queue, and before it waits.
+type hook struct {
+	context.Context
+	f    func()
+	once sync.Once
+}
+
+func (h *hook) Done() <-chan struct{} {
+	h.once.Do(h.f)
+	return h.Context.Done()
+}
+
+// No wake-up is lost that comes when a call is about to wait.
+func TestAboutToWait(t *testing.T) {
+	for name, pushFunc := range map[string]func(*Queue){
+		"Push": func(q *Queue) { q.Push(item("a"), nil) },
+		"TryPush and Announce": func(q *Queue) {
+			q.TryPush(item("a"))
+			q.Announce()
+		},
+		"MoveTo": func(q *Queue) {
+			early := New()
+			early.TryPush(item("a"))
+			early.MoveTo(q)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				q := New()
+				ctx := &hook{Context: t.Context(), f: func() { pushFunc(q) }}
+				want(t, "Pop", text(q.Pop(ctx, nil)), "a")
+				ctx = &hook{Context: t.Context(), f: func() { pushFunc(q) }}
+				want(t, "PopMatch", text(q.PopMatch(ctx, nil, anything)), "a")
+				atRest(t, q)
+			})
+		})
+	}
+}
+
 // What is there is returned although ctx has ended or closed is closed; only then are they obeyed.
 func TestPopEnds(t *testing.T) {
 	pops := map[string]func(q *Queue, ctx context.Context, closed <-chan struct{}) (Item, bool){
@@ -163,24 +206,26 @@ func TestPopEnds(t *testing.T) {
 
 // A queue in which nobody has waited has no channels, and one that was widened gives its memory back.
 func TestMemory(t *testing.T) {
-	q := New()
-	q.TryPush(item("a"))
-	q.Announce()
-	q.Pop(ended, nil)
-	if q.ready != nil || q.news != nil || q.spare != nil {
-		t.Error("a queue in which nobody has waited holds what is for those who wait")
-	}
-	if got := testing.AllocsPerRun(1000, func() {
-		q.TryPush(Item{})
+	bubble(t, func(t *testing.T) {
+		q := New()
+		q.TryPush(item("a"))
 		q.Announce()
 		q.Pop(ended, nil)
-	}); got != 0 {
-		t.Errorf("%v allocations a message, want 0", got)
-	}
-	q.Widen()
-	fill(t, q, 10*Messages, "-")
-	rest(q)
-	want(t, "room that is kept", cap(q.items), 0)
+		if q.ready != nil || q.news != nil || q.spare != nil {
+			t.Error("a queue in which nobody has waited holds what is for those who wait")
+		}
+		if got := testing.AllocsPerRun(1000, func() {
+			q.TryPush(Item{})
+			q.Announce()
+			q.Pop(ended, nil)
+		}); got != 0 {
+			t.Errorf("%v allocations a message, want 0", got)
+		}
+		q.Widen()
+		fill(t, q, 10*Messages, "-")
+		rest(q)
+		want(t, "room that is kept", cap(q.items), 0)
+	})
 }
 
 func BenchmarkPushPop(b *testing.B) {

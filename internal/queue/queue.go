@@ -331,11 +331,10 @@ func (q *Queue) settle() {
 		default: // the token is there
 		}
 	}
-	if q.unheard && q.news != nil {
+	if q.news != nil {
 		close(q.news)
 		q.news = nil
 	}
-	q.unheard = false
 }
 
 func (q *Queue) len() int { return len(q.items) - q.head }
@@ -364,7 +363,6 @@ func (q *Queue) add(it *Item) {
 	q.items = append(q.items, entry{*it, q.number})
 	q.number++
 	q.bytes += len(it.Data)
-	q.unheard = true
 }
 
 // find returns the index of the first item with the given number or a greater one.
