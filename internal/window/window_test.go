@@ -257,19 +257,21 @@ func TestReserveEndsWithRoom(t *testing.T) {
 
 // Where there is room at once, neither ctx nor stop counts.
 func TestReserveDoesNotWait(t *testing.T) {
-	w := New(100)
-	stopped := make(chan struct{})
-	close(stopped)
-	if err := w.Reserve(ended, stopped, 100); err != nil {
-		t.Error(err)
-	}
-	if err := w.Reserve(ended, nil, 100); err != context.Canceled {
-		t.Errorf("%v, want %v", err, context.Canceled)
-	}
-	if err := w.Reserve(context.Background(), stopped, 100); err != ErrStopped {
-		t.Errorf("%v, want %v", err, ErrStopped)
-	}
-	used(t, w, 100)
+	synctest.Test(t, func(t *testing.T) {
+		w := New(100)
+		stopped := make(chan struct{})
+		close(stopped)
+		if err := w.Reserve(ended, stopped, 100); err != nil {
+			t.Error(err)
+		}
+		if err := w.Reserve(ended, nil, 100); err != context.Canceled {
+			t.Errorf("%v, want %v", err, context.Canceled)
+		}
+		if err := w.Reserve(context.Background(), stopped, 100); err != ErrStopped {
+			t.Errorf("%v, want %v", err, ErrStopped)
+		}
+		used(t, w, 100)
+	})
 }
 
 // Flush waits for what is there when it is called, acknowledged or rejected, and for no more.
@@ -322,115 +324,148 @@ func TestFlushEnds(t *testing.T) {
 	})
 }
 
+// A hook is a context that calls f when it is asked for its Done: a call that waits does so when it has
+// unlocked the window, and before it waits.
+type hook struct {
+	context.Context
+	f func()
+}
+
+func (h *hook) Done() <-chan struct{} {
+	h.f()
+	return h.Context.Done()
+}
+
+// No wake-up is lost that comes when a call is about to wait.
+func TestAboutToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := New(100)
+		add(t, w, 100)
+		ctx := &hook{t.Context(), func() { w.Acknowledge(1) }}
+		if err := w.Reserve(ctx, nil, 100); err != nil {
+			t.Error(err)
+		}
+		w.Add(make([]byte, 100))
+		if err := w.Flush(ctx, nil); err != nil {
+			t.Error(err)
+		}
+		used(t, w, 0)
+	})
+}
+
 // Add keeps a copy; Unconfirmed returns copies; Kept is not changed by what comes after it.
 func TestCopies(t *testing.T) {
-	w := New(1000)
-	p := []byte("a")
-	for range 3 {
-		w.TryReserve(1)
-		w.Add(p)
-		p[0]++
-	}
-	w.Reject()
-	kept, unconfirmed := w.Kept(), w.Unconfirmed()
-	if got := texts(unconfirmed); !slices.Equal(got, []string{"a", "b", "c"}) {
-		t.Errorf("unconfirmed %q", got)
-	}
-	for _, p := range unconfirmed {
-		p[0] = 'x'
-	}
-	w.Acknowledge(1)
-	if got := texts(kept); !slices.Equal(got, []string{"b", "c"}) {
-		t.Errorf("kept before Acknowledge %q", got)
-	}
-	if got := texts(w.Kept()); !slices.Equal(got, []string{"c"}) || w.Len() != 1 {
-		t.Errorf("kept %q, Len %d", got, w.Len())
-	}
-	if got := texts(w.Unconfirmed()); !slices.Equal(got, []string{"a", "c"}) {
-		t.Errorf("unconfirmed %q", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := New(1000)
+		p := []byte("a")
+		for range 3 {
+			w.TryReserve(1)
+			w.Add(p)
+			p[0]++
+		}
+		w.Reject()
+		kept, unconfirmed := w.Kept(), w.Unconfirmed()
+		if got := texts(unconfirmed); !slices.Equal(got, []string{"a", "b", "c"}) {
+			t.Errorf("unconfirmed %q", got)
+		}
+		for _, p := range unconfirmed {
+			p[0] = 'x'
+		}
+		w.Acknowledge(1)
+		if got := texts(kept); !slices.Equal(got, []string{"b", "c"}) {
+			t.Errorf("kept before Acknowledge %q", got)
+		}
+		if got := texts(w.Kept()); !slices.Equal(got, []string{"c"}) || w.Len() != 1 {
+			t.Errorf("kept %q, Len %d", got, w.Len())
+		}
+		if got := texts(w.Unconfirmed()); !slices.Equal(got, []string{"a", "c"}) {
+			t.Errorf("unconfirmed %q", got)
+		}
+	})
 }
 
 // Many reserve, give up, add and flush, and one acknowledges and rejects. The bound holds, all have
 // their turn, and the messages of each are in order.
 func TestStress(t *testing.T) {
-	const writers, messages, limit = 8, 500, 1000
-	var (
-		w    = New(limit)
-		wg   sync.WaitGroup
-		sent sync.WaitGroup
-		all  = make(chan struct{})
-		left [writers]int
-		stop = make(chan struct{})
-	)
-	for i := range writers {
-		sent.Go(func() {
-			for n := range messages {
-				p := fmt.Appendf(nil, "%d %d ", i, n)
-				p = append(p, bytes.Repeat([]byte("x"), n%200)...)
-				if n%5 == 0 && w.Reserve(ended, stop, len(p)) == nil {
-					w.Release(len(p))
-				}
-				if err := w.Reserve(t.Context(), stop, len(p)); err != nil {
-					t.Error(err)
-					return
-				}
-				w.Add(p)
-				if n%100 == 0 {
-					if err := w.Flush(t.Context(), stop); err != nil {
-						t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		const writers, messages, limit = 8, 500, 1000
+		var (
+			w    = New(limit)
+			wg   sync.WaitGroup
+			sent sync.WaitGroup
+			all  = make(chan struct{})
+			left [writers]int
+			stop = make(chan struct{})
+		)
+		for i := range writers {
+			sent.Go(func() {
+				for n := range messages {
+					p := fmt.Appendf(nil, "%d %d ", i, n)
+					p = append(p, bytes.Repeat([]byte("x"), n%200)...)
+					if n%5 == 0 && w.Reserve(ended, stop, len(p)) == nil {
+						w.Release(len(p))
 					}
+					if err := w.Reserve(t.Context(), stop, len(p)); err != nil {
+						t.Error(err)
+						return
+					}
+					w.Add(p)
+					if n%100 == 0 {
+						if err := w.Flush(t.Context(), stop); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+			})
+		}
+		acknowledge := func() (some bool) {
+			kept := w.Kept()
+			used := 0
+			for _, p := range kept {
+				used += max(len(p), 64)
+			}
+			if used > limit {
+				t.Errorf("%d bytes in the window, want at most %d", used, limit)
+			}
+			if len(kept) == 0 {
+				return false
+			}
+			n := 1 + len(kept)/2
+			for _, p := range kept[:n] {
+				var i, number int
+				fmt.Sscan(string(p), &i, &number)
+				if number != left[i] {
+					t.Errorf("message %d of writer %d, want %d", number, i, left[i])
+				}
+				left[i]++
+			}
+			w.Acknowledge(n - 1)
+			w.Reject()
+			return true
+		}
+		wg.Go(func() {
+			for {
+				if acknowledge() {
+					continue
+				}
+				select {
+				case <-all:
+					return
+				default:
+					runtime.Gosched()
 				}
 			}
 		})
-	}
-	acknowledge := func() (some bool) {
-		kept := w.Kept()
-		used := 0
-		for _, p := range kept {
-			used += max(len(p), 64)
+		sent.Wait()
+		close(all)
+		wg.Wait()
+		for acknowledge() {
 		}
-		if used > limit {
-			t.Errorf("%d bytes in the window, want at most %d", used, limit)
-		}
-		if len(kept) == 0 {
-			return false
-		}
-		n := 1 + len(kept)/2
-		for _, p := range kept[:n] {
-			var i, number int
-			fmt.Sscan(string(p), &i, &number)
-			if number != left[i] {
-				t.Errorf("message %d of writer %d, want %d", number, i, left[i])
-			}
-			left[i]++
-		}
-		w.Acknowledge(n - 1)
-		w.Reject()
-		return true
-	}
-	wg.Go(func() {
-		for {
-			if acknowledge() {
-				continue
-			}
-			select {
-			case <-all:
-				return
-			default:
-				runtime.Gosched()
+		used(t, w, 0)
+		for i, n := range left {
+			if n != messages {
+				t.Errorf("%d messages of writer %d, want %d", n, i, messages)
 			}
 		}
 	})
-	sent.Wait()
-	close(all)
-	wg.Wait()
-	for acknowledge() {
-	}
-	used(t, w, 0)
-	for i, n := range left {
-		if n != messages {
-			t.Errorf("%d messages of writer %d, want %d", n, i, messages)
-		}
-	}
 }
