@@ -22,8 +22,8 @@ const (
 	overhead  = 64
 )
 
-// few is how many items an empty queue keeps room for, and how many are moved each time rather than
-// the room grown.
+// few bounds the array of items in normal times. An empty queue drops a larger one, and a smaller one
+// is used again from its beginning before it grows.
 const few = 2 * Messages
 
 // An Item is a message, or the news that one was too large and has been skipped.
@@ -39,21 +39,19 @@ type Item struct {
 // # How calls wait
 //
 // A Push that finds no room leaves its item in pushers. Whoever makes room adds the items of
-// pushers that fit, in order, and then wakes their calls: such a call has nothing left to do, and
-// nothing can overtake it.
+// pushers that fit, in order, and wakes their calls. Such a call has nothing left to do, and nothing
+// overtakes it.
 //
-// A Pop that finds nothing counts itself in poppers, waits for the token in ready, and looks again
-// when it has taken it. The channel holds a token for which no call waits yet, so that one that is
-// about to wait finds it. One token is enough for many calls, because a Pop that leaves items behind
-// puts it back.
+// A Pop that finds nothing counts itself in poppers, waits for the token in ready, takes it and looks
+// again. The token stays in the channel until it is taken, so a Pop that is about to wait finds it.
+// One token serves many calls, because a Pop that leaves items behind puts it back.
 //
 // A PopMatch that finds nothing waits until news is closed, and looks again.
 //
-// All of this is in settle. Every method that changes the queue calls it before it unlocks, TryPush
-// excepted: its caller calls Announce. So whenever the lock is free and nothing waits to be
-// announced: no Push waits that has room; and if there are items and a Pop waits, then the token is
-// in ready, or a Pop has taken it and is about to look; and no PopMatch waits that has not seen all
-// items.
+// All of this is done by settle. Every method that changes the queue calls it before it unlocks, except
+// TryPush, whose caller calls Announce. So, whenever the lock is free and everything is announced: no
+// Push waits for which there is room; if there are items and a Pop waits, the token is in ready, or a
+// Pop has taken it and is about to look; and no PopMatch waits that has not looked at every item.
 type Queue struct {
 	mu      sync.Mutex // guards what follows; of two queues, that of the earlier is locked first
 	items   []entry    // items[head:] wait
@@ -64,7 +62,6 @@ type Queue struct {
 	poppers int32         // calls of Pop that wait for ready
 	ready   chan struct{} // holds a token when a Pop should look again; nil until one waits
 	news    chan struct{} // closed when a PopMatch should look again; nil until one waits
-	unheard bool          // items were added since settle was last called
 	pushers []*push       // calls of Push that wait for room, in order
 	spare   *push         // for the next Push that waits
 	sequel  *Queue        // set by MoveTo
