@@ -13,9 +13,9 @@ var ErrGoexit = errors.New("callback: the function has called runtime.Goexit")
 // Run runs f on the goroutine of the caller. Inside reports true until f has returned.
 func Run(f func()) { mark(f) }
 
-// Do runs f on a goroutine of its own, as Run does, and waits until it has ended. It returns ErrGoexit
-// if f has ended its goroutine, as runtime.Goexit and testing.T.FailNow do. A panic in f that is not
-// recovered ends the process, as in any goroutine.
+// Do runs f on a goroutine of its own, as Run does, and waits until it has ended. It returns
+// ErrGoexit if f has ended its goroutine, as runtime.Goexit and testing.T.FailNow do. A panic in f
+// that is not recovered ends the process, as in any goroutine.
 func Do(f func()) error {
 	err := ErrGoexit
 	ended := make(chan struct{})
@@ -33,8 +33,8 @@ func Do(f func()) error {
 //go:noinline
 func mark(f func()) { f() }
 
-// markName is the name of mark on a stack. It contains the path of the module, which has a suffix like
-// /v2 in a later major version, and another one in a fork.
+// markName is the name of mark on a stack. It contains the path of the module, which has a suffix
+// like /v2 in a later major version, and another one in a fork.
 var markName = runtime.FuncForPC(reflect.ValueOf(mark).Pointer()).Name()
 
 // Inside reports whether the caller runs inside a callback, that is, whether this goroutine is in a

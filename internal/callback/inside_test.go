@@ -135,8 +135,8 @@ func TestDoPanic(t *testing.T) {
 	}
 }
 
-// A copy of the package in a module with another path, a version of it or a fork, recognises itself.
-// That a dot is written as %2e in the names of functions makes it as different as can be.
+// A copy of the package in a module with another path, a version of it or a fork, recognises
+// itself. That a dot is written as %2e in the names of functions makes it as different as can be.
 func TestInsideCopy(t *testing.T) {
 	if os.Getenv("CALLBACK_TEST_COPY") != "" {
 		return // this is the copy

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// A Queue runs callbacks one after another, in order, on a goroutine that exists only while there is
-// something to run. All methods may be called concurrently. The queue has no bound: whoever calls Run
-// must see to it that not too much waits.
+// A Queue runs callbacks one after another, in order, on a goroutine that exists only while there
+// is something to run. All methods may be called concurrently. The queue has no bound: whoever
+// calls Run must see to it that not too much waits.
 type Queue struct {
 	mu      sync.Mutex // guards what follows; not held while a callback runs
 	waiting []func()
@@ -18,8 +18,8 @@ type Queue struct {
 // NewQueue returns an empty queue.
 func NewQueue() *Queue { return &Queue{} }
 
-// Run queues f and returns. If f ends its goroutine, as runtime.Goexit does, the callbacks after it run
-// all the same. A panic in f that is not recovered ends the process.
+// Run queues f and returns. If f ends its goroutine, as runtime.Goexit does, the callbacks after it
+// run all the same. A panic in f that is not recovered ends the process.
 func (q *Queue) Run(f func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

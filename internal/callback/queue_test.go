@@ -45,8 +45,8 @@ func TestQueueOrder(t *testing.T) {
 	})
 }
 
-// The goroutine exists only while there is something to run, and what waits is forgotten when it has
-// run.
+// The goroutine exists only while there is something to run, and what waits is forgotten when it
+// has run.
 func TestQueueAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := NewQueue()

@@ -92,7 +92,8 @@ func pushing(t *testing.T, q *Queue, it Item) (c call[*Queue], stop func()) {
 	return begin("Push", func() *Queue { return q.Push(it, ctx.Done()) }), cancel
 }
 
-// popping begins a Pop that ends with the test at the latest. It returns the Data, and "none" for none.
+// popping begins a Pop that ends with the test at the latest. It returns the Data, and "none" for
+// none.
 func popping(t *testing.T, q *Queue) call[string] {
 	return begin("Pop", func() string { return text(q.Pop(t.Context(), nil)) })
 }

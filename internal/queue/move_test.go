@@ -79,8 +79,8 @@ func TestMoveToWakes(t *testing.T) {
 	})
 }
 
-// A Push that waits while its queue is moved may still be stopped, and waits behind those that wait in
-// the next queue.
+// A Push that waits while its queue is moved may still be stopped, and waits behind those that wait
+// in the next queue.
 func TestMoveToWhilePushWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q, next := New(), New()

@@ -204,7 +204,8 @@ func TestPopEnds(t *testing.T) {
 	}
 }
 
-// A queue in which nobody has waited has no channels, and one that was widened gives its memory back.
+// A queue in which nobody has waited has no channels, and one that was widened gives its memory
+// back.
 func TestMemory(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()

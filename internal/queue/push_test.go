@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Sizes beside the bounds, in normal times and widened: what TryPush takes, and what Full and Overfull
-// say before it.
+// Sizes beside the bounds, in normal times and widened: what TryPush takes, and what Full and
+// Overfull say before it.
 func TestRoom(t *testing.T) {
 	many := func(n, size int) []int { return slices.Repeat([]int{size}, n) }
 	const wideItems = WideBytes / overhead

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// Messages and Bytes are the room of a queue in normal times. An item has room when there are
-// fewer than Messages, and no more than Bytes with it. A queue that is empty has room for any item.
+// Messages and Bytes are the room of a queue in normal times. An item has room when there are fewer
+// than Messages, and no more than Bytes with it. A queue that is empty has room for any item.
 const (
 	Messages = 64
 	Bytes    = 256 << 10
@@ -22,8 +22,8 @@ const (
 	overhead  = 64
 )
 
-// few bounds the array of items in normal times. An empty queue drops a larger one, and a smaller one
-// is used again from its beginning before it grows.
+// few bounds the array of items in normal times. An empty queue drops a larger one, and a smaller
+// one is used again from its beginning before it grows.
 const few = 2 * Messages
 
 // An Item is a message, or the news that one was too large and has been skipped.
@@ -33,25 +33,26 @@ type Item struct {
 	Err  error
 }
 
-// A Queue is a bounded queue between the goroutines that read connections and those that call
-// Read. All methods may be called concurrently.
+// A Queue is a bounded queue between the goroutines that read connections and those that call Read.
+// All methods may be called concurrently.
 //
 // # How calls wait
 //
 // A Push that finds no room leaves its item in pushers. Whoever makes room adds the items of
-// pushers that fit, in order, and wakes their calls. Such a call has nothing left to do, and nothing
-// overtakes it.
+// pushers that fit, in order, and wakes their calls. Such a call has nothing left to do, and
+// nothing overtakes it.
 //
-// A Pop that finds nothing counts itself in poppers, waits for the token in ready, takes it and looks
-// again. The token stays in the channel until it is taken, so a Pop that is about to wait finds it.
-// One token serves many calls, because a Pop that leaves items behind puts it back.
+// A Pop that finds nothing counts itself in poppers, waits for the token in ready, takes it and
+// looks again. The token stays in the channel until it is taken, so a Pop that is about to wait
+// finds it. One token serves many calls, because a Pop that leaves items behind puts it back.
 //
 // A PopMatch that finds nothing waits until news is closed, and looks again.
 //
-// All of this is done by settle. Every method that changes the queue calls it before it unlocks, except
-// TryPush, whose caller calls Announce. So, whenever the lock is free and everything is announced: no
-// Push waits for which there is room; if there are items and a Pop waits, the token is in ready, or a
-// Pop has taken it and is about to look; and no PopMatch waits that has not looked at every item.
+// All of this is done by settle. Every method that changes the queue calls it before it unlocks,
+// except TryPush, whose caller calls Announce. So, whenever the lock is free and everything is
+// announced: no Push waits for which there is room; if there are items and a Pop waits, the token
+// is in ready, or a Pop has taken it and is about to look; and no PopMatch waits that has not
+// looked at every item.
 type Queue struct {
 	mu      sync.Mutex // guards what follows; of two queues, that of the earlier is locked first
 	items   []entry    // items[head:] wait
@@ -147,7 +148,8 @@ func (q *Queue) Announce() {
 }
 
 // Pop takes the first item. It waits for one until ctx has ended or closed is closed. What is there
-// is returned even then: ok is false only when nothing is left. After MoveTo nothing comes any more.
+// is returned even then: ok is false only when nothing is left. After MoveTo nothing comes any
+// more.
 func (q *Queue) Pop(ctx context.Context, closed <-chan struct{}) (it Item, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -180,7 +182,9 @@ func (q *Queue) Pop(ctx context.Context, closed <-chan struct{}) (it Item, ok bo
 //
 // match is called once for each item and without the lock, with a copy that is overwritten after it
 // has returned: another call may take the item meanwhile, and own its Data.
-func (q *Queue) PopMatch(ctx context.Context, closed <-chan struct{}, match func([]byte) bool) (it Item, ok bool) {
+func (q *Queue) PopMatch(
+	ctx context.Context, closed <-chan struct{}, match func([]byte) bool,
+) (it Item, ok bool) {
 	q.Widen()
 	defer q.Narrow()
 	q.mu.Lock()
@@ -234,8 +238,8 @@ func (q *Queue) unlocked(match func([]byte) bool, p []byte) bool {
 }
 
 // MoveTo gives all that waits in q, and all that is pushed to q from now on, to next, in order and
-// without regard to room. Push, Widen, Narrow, Full and Overfull then act on next; Pop and PopMatch do
-// not follow. Only the first call has an effect. next must not be q nor lead back to it.
+// without regard to room. Push, Widen, Narrow, Full and Overfull then act on next; Pop and PopMatch
+// do not follow. Only the first call has an effect. next must not be q nor lead back to it.
 func (q *Queue) MoveTo(next *Queue) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -352,7 +356,8 @@ func (q *Queue) hasWideRoom(n, bytes int) bool {
 
 // add appends an item. A pointer, because copies of an item are half of what a Push costs.
 func (q *Queue) add(it *Item) {
-	if q.head > 0 && len(q.items) == cap(q.items) && (q.head >= len(q.items)/2 || len(q.items) <= few) {
+	full, worth := len(q.items) == cap(q.items), q.head >= len(q.items)/2 || len(q.items) <= few
+	if full && worth && q.head > 0 {
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0

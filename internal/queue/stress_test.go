@@ -8,8 +8,8 @@ import (
 )
 
 // Many push, in batches and singly, some to a queue that is moved on the way; many take, in turn or
-// what matches; the queue is widened and narrowed. Each item arrives once, and each taker sees those
-// of one connection in order.
+// what matches; the queue is widened and narrowed. Each item arrives once, and each taker sees
+// those of one connection in order.
 func TestStress(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const connections, items, takers = 8, 3000, 4

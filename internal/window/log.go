@@ -11,7 +11,8 @@ func cost(n int) int { return max(n, overhead) }
 // A Log is what a Window holds: the messages that are on their way, in the order in which they were
 // sent, and those that were refused. It is a plain value: nothing in it waits or locks.
 //
-// Room is taken by Reserve. Add turns it into a message; Release, Acknowledge and Reject give it back.
+// Room is taken by Reserve. Add turns it into a message; Release, Acknowledge and Reject give it
+// back.
 type Log struct {
 	Limit int // in bytes, each message counting for at least 64
 
@@ -22,8 +23,8 @@ type Log struct {
 	rejectedBytes int // cost of rejected
 }
 
-// Fits reports whether there is room for a message of n bytes. When nothing is kept or reserved, there
-// is room for any message.
+// Fits reports whether there is room for a message of n bytes. When nothing is kept or reserved,
+// there is room for any message.
 func (l *Log) Fits(n int) bool { return l.used == 0 || l.used+cost(n) <= l.Limit }
 
 // Reserve takes room for a message of n bytes.
@@ -45,8 +46,9 @@ func (l *Log) Acknowledge(n int) {
 	l.left += int64(n)
 }
 
-// Reject takes the oldest message out, and keeps it for Unconfirmed. Of the messages rejected, the last
-// are kept, as many as fit into Limit, and always the last one. It panics if there is no message.
+// Reject takes the oldest message out, and keeps it for Unconfirmed. Of the messages rejected, the
+// last are kept, as many as fit into Limit, and always the last one. It panics if there is no
+// message.
 func (l *Log) Reject() {
 	p := l.kept[0]
 	l.Acknowledge(1)

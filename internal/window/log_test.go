@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A model is what a Log should hold, as simple as can be: nothing in it is counted, all is looked up.
+// A model is what a Log should hold, as simple as can be: nothing in it is counted, all is looked
+// up.
 type model struct {
 	limit    int
 	reserved []int
@@ -165,7 +166,8 @@ func TestLogExhaustively(t *testing.T) {
 	t.Logf("%d sequences", sequences)
 }
 
-// Of the messages rejected, the last are kept, as many as fit into the limit, and always the last one.
+// Of the messages rejected, the last are kept, as many as fit into the limit, and always the last
+// one.
 func TestLogRejected(t *testing.T) {
 	for name, tc := range map[string]struct {
 		limit int

@@ -15,9 +15,9 @@ var ErrStopped = errors.New("window: stopped")
 // acknowledgements. All methods may be called concurrently.
 //
 // A Reserve that finds no room joins waiting. Whoever gives room back reserves for those of waiting
-// that fit, in order, and then wakes their calls: such a call has nothing left to do, and nothing can
-// overtake it. A Flush waits until changed is closed, and looks again. Both are in settle, which every
-// method calls that lets messages or reservations go.
+// that fit, in order, and then wakes their calls: such a call has nothing left to do, and nothing
+// can overtake it. A Flush waits until changed is closed, and looks again. Both are in settle,
+// which every method calls that lets messages or reservations go.
 type Window struct {
 	mu      sync.Mutex // guards what follows
 	log     Log
@@ -34,10 +34,10 @@ type reservation struct {
 // New returns an empty window with room for limit bytes.
 func New(limit int) *Window { return &Window{log: Log{Limit: limit}} }
 
-// Reserve makes room for a message of n bytes, for which Add or Release is to be called. It waits for
-// room until ctx has ended or stop is closed, and returns ctx.Err() or ErrStopped then; when there is
-// room at once it looks at neither. First come, first served. A message counts for at least 64 bytes;
-// one that is larger than the window has room when the window is empty.
+// Reserve makes room for a message of n bytes, for which Add or Release is to be called. It waits
+// for room until ctx has ended or stop is closed, and returns ctx.Err() or ErrStopped then; when
+// there is room at once it looks at neither. First come, first served. A message counts for at
+// least 64 bytes; one that is larger than the window has room when the window is empty.
 func (w *Window) Reserve(ctx context.Context, stop <-chan struct{}, n int) error {
 	w.mu.Lock()
 	if w.tryReserve(n) {
@@ -110,8 +110,8 @@ func (w *Window) Acknowledge(n int) {
 }
 
 // Reject takes the oldest message out of the window: the gateway refused it. It is kept for
-// Unconfirmed; of the messages rejected, the last are kept, as many as would fit into the window, and
-// always the last one. It panics if there is no message.
+// Unconfirmed; of the messages rejected, the last are kept, as many as would fit into the window,
+// and always the last one. It panics if there is no message.
 func (w *Window) Reject() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -146,8 +146,8 @@ func (w *Window) Flush(ctx context.Context, stop <-chan struct{}) error {
 	return nil
 }
 
-// Unconfirmed returns copies of the messages that were not seen to arrive: those rejected, then those
-// that are in the window.
+// Unconfirmed returns copies of the messages that were not seen to arrive: those rejected, then
+// those that are in the window.
 func (w *Window) Unconfirmed() [][]byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -168,8 +168,8 @@ func (w *Window) Len() int {
 	return w.log.Len()
 }
 
-// settle makes the waiting reservations that fit now, and wakes those who wait for something that has
-// happened. w.mu is held.
+// settle makes the waiting reservations that fit now, and wakes those who wait for something that
+// has happened. w.mu is held.
 func (w *Window) settle() {
 	for len(w.waiting) > 0 && w.log.Fits(w.waiting[0].n) {
 		r := w.waiting[0]

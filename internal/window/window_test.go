@@ -324,8 +324,8 @@ func TestFlushEnds(t *testing.T) {
 	})
 }
 
-// A hook is a context that calls f when it is asked for its Done: a call that waits does so when it has
-// unlocked the window, and before it waits.
+// A hook is a context that calls f when it is asked for its Done: a call that waits does so when it
+// has unlocked the window, and before it waits.
 type hook struct {
 	context.Context
 	f func()
