@@ -14,8 +14,12 @@ type family struct {
 	observe    func(s *apigws.Stats, now time.Time) []observation
 }
 
-// families are all that is exported. A value that does not exist, such as the
-// age of a connection while there is none, is left out.
+// families are all that is exported. A value that does not exist, such as the age of a connection
+// while there is none, is left out.
+//
+// The names follow OpenTelemetry's conventions for metrics (no unit and no "total" in a name, "io" for
+// data in two directions, a sum that goes up and down for a state). Their translation to Prometheus
+// gives the names of package promapigws; a test in internal/interop/metrics compares them.
 var families = []family{
 	counter("apigws.connects", "{handshake}",
 		"Handshakes by outcome: connected; refused, with another status than 101; "+
@@ -27,8 +31,8 @@ var families = []family{
 				count(s.ConnectErrors, "outcome", "error"),
 			}
 		}),
-	counter("apigws.lost_connections", "{connection}",
-		"Connections that broke, by cause: closed, with a close frame of the gateway; "+
+	counter("apigws.connections_lost", "{connection}",
+		"Connections lost, by cause: closed, with a close frame of the gateway; "+
 			"timeout, without a PONG or with a write that timed out; network, by any other failure.",
 		func(s *apigws.Stats) []observation {
 			return []observation{
@@ -37,7 +41,7 @@ var families = []family{
 				count(s.LostNetwork, "cause", "network"),
 			}
 		}),
-	counter("apigws.rotations", "{connection}", "Connections renewed while the old one was open.",
+	counter("apigws.rotations", "{connection}", "Rotations: connections replaced while they were open.",
 		func(s *apigws.Stats) []observation { return []observation{count(s.Rotations)} }),
 	counter("apigws.pings", "{frame}", "PINGs sent.",
 		func(s *apigws.Stats) []observation { return []observation{count(s.Pings)} }),
@@ -53,13 +57,13 @@ var families = []family{
 		func(s *apigws.Stats) []observation {
 			return []observation{count(s.BytesSent, "direction", "sent"), count(s.BytesReceived, "direction", "received")}
 		}),
-	counter("apigws.resent_messages", "{message}", "Messages sent again after a break.",
+	counter("apigws.messages_resent", "{message}", "Messages sent again after a reconnect.",
 		func(s *apigws.Stats) []observation { return []observation{count(s.MessagesResent)} }),
-	counter("apigws.unconfirmed_messages", "{message}",
-		"Messages taken by a connection that broke before a PONG confirmed them: they may be lost.",
+	counter("apigws.messages_unconfirmed", "{message}",
+		"Messages written to a connection that was lost before a PONG acknowledged them; they may be lost, too.",
 		func(s *apigws.Stats) []observation { return []observation{count(s.Unconfirmed)} }),
 
-	gauge("apigws.state", "1", "1 for the state in which the client is, 0 for the others.",
+	upDownCounter("apigws.state", "{client}", "1 for the state in which the client is, 0 for the others.",
 		func(s *apigws.Stats) []observation {
 			var all []observation
 			for state := apigws.StateConnecting; state <= apigws.StateClosed; state++ {
@@ -73,10 +77,14 @@ var families = []family{
 		}),
 	gauge("apigws.unread_messages", "{message}", "Messages received that wait for Read.",
 		func(s *apigws.Stats) []observation { return []observation{count(int64(s.Unread))} }),
-	gauge("apigws.unproven_messages", "{message}", "Messages written that wait for a PONG to prove that the gateway has them.",
+	gauge("apigws.unacknowledged_messages", "{message}", "Messages written that no PONG has acknowledged yet.",
 		func(s *apigws.Stats) []observation { return []observation{count(int64(s.Unproven))} }),
 	seconds("apigws.rtt", "Time between the last PONG and its PING; absent before the first.",
 		func(s *apigws.Stats, _ time.Time) (time.Duration, bool) { return s.RTT, s.RTT > 0 }),
+	seconds("apigws.state_age", "Time since the client entered its state.",
+		func(s *apigws.Stats, now time.Time) (time.Duration, bool) {
+			return now.Sub(s.Since), !s.Since.IsZero()
+		}),
 	seconds("apigws.connection.age", "Age of the open connection; absent when there is none.",
 		func(s *apigws.Stats, now time.Time) (time.Duration, bool) {
 			return now.Sub(s.Opened), !s.Opened.IsZero()
@@ -96,6 +104,15 @@ func counter(name, unit, description string, observe func(*apigws.Stats) []obser
 	return family{
 		func(m metric.Meter) (metric.Observable, error) {
 			return m.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+		},
+		func(s *apigws.Stats, _ time.Time) []observation { return observe(s) },
+	}
+}
+
+func upDownCounter(name, unit, description string, observe func(*apigws.Stats) []observation) family {
+	return family{
+		func(m metric.Meter) (metric.Observable, error) {
+			return m.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
 		},
 		func(s *apigws.Stats, _ time.Time) []observation { return observe(s) },
 	}

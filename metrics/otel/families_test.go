@@ -36,11 +36,15 @@ func collect(t *testing.T, reader sdk.Reader) []string {
 		for _, m := range scope.Metrics {
 			switch data := m.Data.(type) {
 			case metricdata.Sum[int64]:
-				if !data.IsMonotonic || data.Temporality != metricdata.CumulativeTemporality {
-					t.Errorf("%s is not a cumulative counter", m.Name)
+				if data.Temporality != metricdata.CumulativeTemporality {
+					t.Errorf("%s is not cumulative", m.Name)
+				}
+				kind := "sum"
+				if data.IsMonotonic {
+					kind = "counter"
 				}
 				for _, p := range data.DataPoints {
-					add(m, "counter", p.Value, p.Attributes)
+					add(m, kind, p.Value, p.Attributes)
 				}
 			case metricdata.Gauge[int64]:
 				for _, p := range data.DataPoints {
@@ -63,7 +67,7 @@ func collect(t *testing.T, reader sdk.Reader) []string {
 func TestFamilies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stats := apigws.Stats{
-			State: apigws.StateBackoff, Generation: 99, Opened: time.Now(), RTT: 30 * time.Millisecond,
+			State: apigws.StateBackoff, Generation: 99, Since: time.Now().Add(time.Minute), Opened: time.Now(), RTT: 30 * time.Millisecond,
 			Connects: 1, Refused: 2, ConnectErrors: 3, Rotations: 4,
 			LostClosed: 5, LostTimeout: 6, LostNetwork: 7,
 			Pings: 8, Pongs: 9, KeepaliveMessages: 10,
@@ -78,28 +82,29 @@ func TestFamilies(t *testing.T) {
 		time.Sleep(90 * time.Second)
 		want := []string{
 			"apigws.connection.age gauge s client=orders 90",
+			"apigws.connections_lost counter {connection} cause=closed,client=orders 5",
+			"apigws.connections_lost counter {connection} cause=network,client=orders 7",
+			"apigws.connections_lost counter {connection} cause=timeout,client=orders 6",
 			"apigws.connects counter {handshake} client=orders,outcome=connected 1",
 			"apigws.connects counter {handshake} client=orders,outcome=error 3",
 			"apigws.connects counter {handshake} client=orders,outcome=refused 2",
 			"apigws.io counter By client=orders,direction=received 14",
 			"apigws.io counter By client=orders,direction=sent 12",
 			"apigws.keepalive_messages counter {message} client=orders 10",
-			"apigws.lost_connections counter {connection} cause=closed,client=orders 5",
-			"apigws.lost_connections counter {connection} cause=network,client=orders 7",
-			"apigws.lost_connections counter {connection} cause=timeout,client=orders 6",
 			"apigws.messages counter {message} client=orders,direction=received 13",
 			"apigws.messages counter {message} client=orders,direction=sent 11",
+			"apigws.messages_resent counter {message} client=orders 15",
+			"apigws.messages_unconfirmed counter {message} client=orders 16",
 			"apigws.pings counter {frame} client=orders 8",
 			"apigws.pongs counter {frame} client=orders 9",
-			"apigws.resent_messages counter {message} client=orders 15",
 			"apigws.rotations counter {connection} client=orders 4",
 			"apigws.rtt gauge s client=orders 0.03",
-			"apigws.state gauge 1 client=orders,state=backoff 1",
-			"apigws.state gauge 1 client=orders,state=closed 0",
-			"apigws.state gauge 1 client=orders,state=connecting 0",
-			"apigws.state gauge 1 client=orders,state=open 0",
-			"apigws.unconfirmed_messages counter {message} client=orders 16",
-			"apigws.unproven_messages gauge {message} client=orders 18",
+			"apigws.state sum {client} client=orders,state=backoff 1",
+			"apigws.state sum {client} client=orders,state=closed 0",
+			"apigws.state sum {client} client=orders,state=connecting 0",
+			"apigws.state sum {client} client=orders,state=open 0",
+			"apigws.state_age gauge s client=orders 30",
+			"apigws.unacknowledged_messages gauge {message} client=orders 18",
 			"apigws.unread_messages gauge {message} client=orders 17",
 		}
 		if got := collect(t, reader); !slices.Equal(got, want) {

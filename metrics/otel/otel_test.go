@@ -50,20 +50,20 @@ func TestRegister(t *testing.T) {
 		gw.Conns()[1].Drop()
 		time.Sleep(time.Minute)
 
-		got := matching(collect(t, reader), "apigws.connects ", "apigws.lost", "apigws.pongs", "apigws.rtt")
+		got := matching(collect(t, reader), "apigws.connects ", "apigws.connections_lost", "apigws.pongs", "apigws.rtt")
 		want := []string{
+			"apigws.connections_lost counter {connection} cause=closed,client=broken 0",
+			"apigws.connections_lost counter {connection} cause=closed,client=quiet 0",
+			"apigws.connections_lost counter {connection} cause=network,client=broken 1",
+			"apigws.connections_lost counter {connection} cause=network,client=quiet 0",
+			"apigws.connections_lost counter {connection} cause=timeout,client=broken 0",
+			"apigws.connections_lost counter {connection} cause=timeout,client=quiet 0",
 			"apigws.connects counter {handshake} client=broken,outcome=connected 2",
 			"apigws.connects counter {handshake} client=broken,outcome=error 0",
 			"apigws.connects counter {handshake} client=broken,outcome=refused 0",
 			"apigws.connects counter {handshake} client=quiet,outcome=connected 1",
 			"apigws.connects counter {handshake} client=quiet,outcome=error 0",
 			"apigws.connects counter {handshake} client=quiet,outcome=refused 0",
-			"apigws.lost_connections counter {connection} cause=closed,client=broken 0",
-			"apigws.lost_connections counter {connection} cause=closed,client=quiet 0",
-			"apigws.lost_connections counter {connection} cause=network,client=broken 1",
-			"apigws.lost_connections counter {connection} cause=network,client=quiet 0",
-			"apigws.lost_connections counter {connection} cause=timeout,client=broken 0",
-			"apigws.lost_connections counter {connection} cause=timeout,client=quiet 0",
 			"apigws.pongs counter {frame} client=broken 1",
 			"apigws.pongs counter {frame} client=quiet 1",
 			"apigws.rtt gauge s client=broken 0.02",
@@ -75,7 +75,7 @@ func TestRegister(t *testing.T) {
 
 		// A closed client remains until it is unregistered.
 		broken.Close()
-		closed := "apigws.state gauge 1 client=broken,state=closed 1"
+		closed := "apigws.state sum {client} client=broken,state=closed 1"
 		if got := collect(t, reader); !slices.Contains(got, closed) {
 			t.Errorf("after Close: %q, want %q", matching(got, "apigws.state"), closed)
 		}

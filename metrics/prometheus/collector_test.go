@@ -76,14 +76,16 @@ func TestCollector(t *testing.T) {
 			"connection_age_seconds quiet 1",
 			"connects_total busy,connected 1",
 			"connects_total quiet,connected 1",
+			"io_bytes_total busy,received 19", // the echoes
+			"io_bytes_total busy,sent 19",     // the keepalive of 17 bytes, and "hi"
 			"keepalive_messages_total busy 1",
-			"message_bytes_total busy,received 19", // the echoes
-			"message_bytes_total busy,sent 19",     // the keepalive of 17 bytes, and "hi"
 			"messages_total busy,received 2",
 			"messages_total busy,sent 2",
 			"state busy,open 1",
 			"state quiet,open 1",
-			"unproven_messages busy 1",
+			"state_age_seconds busy 1",
+			"state_age_seconds quiet 1",
+			"unacknowledged_messages busy 1",
 			"unread_messages busy 2",
 		}; !slices.Equal(got, want) {
 			t.Errorf("after dialling: %q\nwant %q", got, want)

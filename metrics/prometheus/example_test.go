@@ -32,13 +32,11 @@ func ExampleCollector() {
 	scrape := httptest.NewRecorder()
 	handler.ServeHTTP(scrape, httptest.NewRequest("GET", "/metrics", nil))
 	for line := range strings.Lines(scrape.Body.String()) {
-		if strings.Contains(line, "apigws_state") {
+		if strings.HasPrefix(line, "apigws_state{") {
 			fmt.Print(line)
 		}
 	}
 	// Output:
-	// # HELP apigws_state 1 for the state in which the client is, 0 for the others.
-	// # TYPE apigws_state gauge
 	// apigws_state{client="orders",state="backoff"} 0
 	// apigws_state{client="orders",state="closed"} 0
 	// apigws_state{client="orders",state="connecting"} 0

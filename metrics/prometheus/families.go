@@ -27,9 +27,9 @@ func (s sample) labels(client string) []string {
 	return []string{client, s.label}
 }
 
-// families are all that is exported. A value that does not exist, such as the
-// age of a connection while there is none, is left out rather than exported as
-// zero, which would be a lie in every average.
+// families are all that is exported. A value that does not exist, such as the age of a connection
+// while there is none, is left out: a zero would falsify averages. The names are the translation of
+// those of package otelapigws; a test in internal/interop/metrics compares them.
 var families = []family{
 	counters("connects_total",
 		"Handshakes by outcome: connected; refused, with another status than 101; "+
@@ -38,12 +38,12 @@ var families = []family{
 			return []sample{count(s.Connects, "connected"), count(s.Refused, "refused"), count(s.ConnectErrors, "error")}
 		}),
 	counters("connections_lost_total",
-		"Connections that broke, by cause: closed, with a close frame of the gateway; "+
+		"Connections lost, by cause: closed, with a close frame of the gateway; "+
 			"timeout, without a PONG or with a write that timed out; network, by any other failure.",
 		"cause", func(s *apigws.Stats) []sample {
 			return []sample{count(s.LostClosed, "closed"), count(s.LostTimeout, "timeout"), count(s.LostNetwork, "network")}
 		}),
-	counter("rotations_total", "Connections renewed while the old one was open.",
+	counter("rotations_total", "Rotations: connections replaced while they were open.",
 		func(s *apigws.Stats) int64 { return s.Rotations }),
 	counter("pings_total", "PINGs sent.",
 		func(s *apigws.Stats) int64 { return s.Pings }),
@@ -55,13 +55,13 @@ var families = []family{
 		"direction", func(s *apigws.Stats) []sample {
 			return []sample{count(s.MessagesSent, "sent"), count(s.MessagesReceived, "received")}
 		}),
-	counters("message_bytes_total", "Payload of the messages, by direction.",
+	counters("io_bytes_total", "Payload of the messages, by direction.",
 		"direction", func(s *apigws.Stats) []sample {
 			return []sample{count(s.BytesSent, "sent"), count(s.BytesReceived, "received")}
 		}),
-	counter("messages_resent_total", "Messages sent again after a break.",
+	counter("messages_resent_total", "Messages sent again after a reconnect.",
 		func(s *apigws.Stats) int64 { return s.MessagesResent }),
-	counter("messages_unconfirmed_total", "Messages taken by a connection that broke before a PONG confirmed them: they may be lost.",
+	counter("messages_unconfirmed_total", "Messages written to a connection that was lost before a PONG acknowledged them; they may be lost, too.",
 		func(s *apigws.Stats) int64 { return s.Unconfirmed }),
 
 	gauges("state", "1 for the state in which the client is, 0 for the others.",
@@ -83,6 +83,13 @@ var families = []family{
 			}
 			return []sample{{value: s.RTT.Seconds()}}
 		}),
+	gauges("state_age_seconds", "Time since the client entered its state.",
+		"", func(s *apigws.Stats, now time.Time) []sample {
+			if s.Since.IsZero() {
+				return nil
+			}
+			return []sample{{value: now.Sub(s.Since).Seconds()}}
+		}),
 	gauges("connection_age_seconds", "Age of the open connection; absent when there is none.",
 		"", func(s *apigws.Stats, now time.Time) []sample {
 			if s.Opened.IsZero() {
@@ -92,7 +99,7 @@ var families = []family{
 		}),
 	gauges("unread_messages", "Messages received that wait for Read.",
 		"", func(s *apigws.Stats, _ time.Time) []sample { return []sample{count(int64(s.Unread), "")} }),
-	gauges("unproven_messages", "Messages written that wait for a PONG to prove that the gateway has them.",
+	gauges("unacknowledged_messages", "Messages written that no PONG has acknowledged yet.",
 		"", func(s *apigws.Stats, _ time.Time) []sample { return []sample{count(int64(s.Unproven), "")} }),
 }
 

@@ -23,7 +23,7 @@ func (f *fixed) Collect(ch chan<- prometheus.Metric) { collect(ch, "orders", &f.
 func TestFamilies(t *testing.T) {
 	opened := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	f := &fixed{now: opened.Add(90 * time.Second), stats: apigws.Stats{
-		State: apigws.StateOpen, Generation: 99, Opened: opened, RTT: 30 * time.Millisecond,
+		State: apigws.StateOpen, Generation: 99, Since: opened.Add(time.Minute), Opened: opened, RTT: 30 * time.Millisecond,
 		Connects: 1, Refused: 2, ConnectErrors: 3, Rotations: 4,
 		LostClosed: 5, LostTimeout: 6, LostNetwork: 7,
 		Pings: 8, Pongs: 9, KeepaliveMessages: 10,
@@ -34,7 +34,7 @@ func TestFamilies(t *testing.T) {
 # HELP apigws_connection_age_seconds Age of the open connection; absent when there is none.
 # TYPE apigws_connection_age_seconds gauge
 apigws_connection_age_seconds{client="orders"} 90
-# HELP apigws_connections_lost_total Connections that broke, by cause: closed, with a close frame of the gateway; timeout, without a PONG or with a write that timed out; network, by any other failure.
+# HELP apigws_connections_lost_total Connections lost, by cause: closed, with a close frame of the gateway; timeout, without a PONG or with a write that timed out; network, by any other failure.
 # TYPE apigws_connections_lost_total counter
 apigws_connections_lost_total{cause="closed",client="orders"} 5
 apigws_connections_lost_total{cause="network",client="orders"} 7
@@ -44,21 +44,21 @@ apigws_connections_lost_total{cause="timeout",client="orders"} 6
 apigws_connects_total{client="orders",outcome="connected"} 1
 apigws_connects_total{client="orders",outcome="error"} 3
 apigws_connects_total{client="orders",outcome="refused"} 2
+# HELP apigws_io_bytes_total Payload of the messages, by direction.
+# TYPE apigws_io_bytes_total counter
+apigws_io_bytes_total{client="orders",direction="received"} 14
+apigws_io_bytes_total{client="orders",direction="sent"} 12
 # HELP apigws_keepalive_messages_total Messages sent to keep connections alive; they are billed.
 # TYPE apigws_keepalive_messages_total counter
 apigws_keepalive_messages_total{client="orders"} 10
-# HELP apigws_message_bytes_total Payload of the messages, by direction.
-# TYPE apigws_message_bytes_total counter
-apigws_message_bytes_total{client="orders",direction="received"} 14
-apigws_message_bytes_total{client="orders",direction="sent"} 12
-# HELP apigws_messages_resent_total Messages sent again after a break.
+# HELP apigws_messages_resent_total Messages sent again after a reconnect.
 # TYPE apigws_messages_resent_total counter
 apigws_messages_resent_total{client="orders"} 15
 # HELP apigws_messages_total Messages, by direction: sent, those sent again included, and received.
 # TYPE apigws_messages_total counter
 apigws_messages_total{client="orders",direction="received"} 13
 apigws_messages_total{client="orders",direction="sent"} 11
-# HELP apigws_messages_unconfirmed_total Messages taken by a connection that broke before a PONG confirmed them: they may be lost.
+# HELP apigws_messages_unconfirmed_total Messages written to a connection that was lost before a PONG acknowledged them; they may be lost, too.
 # TYPE apigws_messages_unconfirmed_total counter
 apigws_messages_unconfirmed_total{client="orders"} 16
 # HELP apigws_pings_total PINGs sent.
@@ -67,7 +67,7 @@ apigws_pings_total{client="orders"} 8
 # HELP apigws_pongs_total PONGs received that answered a PING.
 # TYPE apigws_pongs_total counter
 apigws_pongs_total{client="orders"} 9
-# HELP apigws_rotations_total Connections renewed while the old one was open.
+# HELP apigws_rotations_total Rotations: connections replaced while they were open.
 # TYPE apigws_rotations_total counter
 apigws_rotations_total{client="orders"} 4
 # HELP apigws_rtt_seconds Time between the last PONG and its PING; absent before the first.
@@ -79,9 +79,12 @@ apigws_state{client="orders",state="backoff"} 0
 apigws_state{client="orders",state="closed"} 0
 apigws_state{client="orders",state="connecting"} 0
 apigws_state{client="orders",state="open"} 1
-# HELP apigws_unproven_messages Messages written that wait for a PONG to prove that the gateway has them.
-# TYPE apigws_unproven_messages gauge
-apigws_unproven_messages{client="orders"} 18
+# HELP apigws_state_age_seconds Time since the client entered its state.
+# TYPE apigws_state_age_seconds gauge
+apigws_state_age_seconds{client="orders"} 30
+# HELP apigws_unacknowledged_messages Messages written that no PONG has acknowledged yet.
+# TYPE apigws_unacknowledged_messages gauge
+apigws_unacknowledged_messages{client="orders"} 18
 # HELP apigws_unread_messages Messages received that wait for Read.
 # TYPE apigws_unread_messages gauge
 apigws_unread_messages{client="orders"} 17
