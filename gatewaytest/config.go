@@ -1,9 +1,13 @@
 package gatewaytest
 
 import (
+	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
+	"regexp"
+	"strconv"
 	"time"
 )
 
@@ -165,6 +169,9 @@ func (c *Config) withDefaults() Config {
 		d = *c
 		d.Routes = maps.Clone(c.Routes)
 		if d.Discard {
+			if d.MaxReceived != 0 {
+				panic("gatewaytest: Config has both Discard and MaxReceived")
+			}
 			d.MaxReceived = -1
 		}
 	}
@@ -179,7 +186,42 @@ func (c *Config) withDefaults() Config {
 	orDefault(&d.RouteSelection, "$request.body.action")
 	orDefault(&d.IntegrationTimeout, 29*time.Second)
 	orDefault(&d.Logger, slog.New(slog.DiscardHandler))
+	d.check()
 	return d
+}
+
+var (
+	stageSyntax = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)        // as AWS has it
+	tokenSyntax = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // of RFC 9110
+)
+
+// check panics if a field makes no sense. Negative durations are allowed where they mean for ever.
+func (c *Config) check() {
+	refuse := func(field string, value any) {
+		panic(fmt.Sprintf("gatewaytest: Config.%s: %v makes no sense", field, value))
+	}
+	for field, value := range map[string]int{
+		"MaxURL": c.MaxURL, "MaxFrame": c.MaxFrame, "MaxMessage": c.MaxMessage, "Buffer": c.Buffer, "PushFrame": c.PushFrame,
+	} {
+		if value < 0 {
+			refuse(field, value)
+		}
+	}
+	switch {
+	case !stageSyntax.MatchString(c.Stage):
+		refuse("Stage", strconv.Quote(c.Stage))
+	case c.IntegrationTimeout < 0:
+		refuse("IntegrationTimeout", c.IntegrationTimeout)
+	case c.ConnectRate < 0 || math.IsNaN(c.ConnectRate):
+		refuse("ConnectRate", c.ConnectRate)
+	case c.MaxReceived < 0 && !c.Discard:
+		refuse("MaxReceived", c.MaxReceived)
+	}
+	for _, p := range c.Subprotocols {
+		if !tokenSyntax.MatchString(p) {
+			refuse("Subprotocols", strconv.Quote(p))
+		}
+	}
 }
 
 func orDefault[T comparable](v *T, def T) {

@@ -81,7 +81,7 @@ func (t *attempt) admit() int {
 		return http.StatusTooManyRequests
 	case t.a.authorizeFunc != nil:
 		if status := t.a.authorizeFunc(r); status != http.StatusOK {
-			return status
+			return s.usable(status)
 		}
 	}
 	return 0
@@ -166,6 +166,16 @@ func (t *attempt) countRefusal(status int) {
 	s.log.Info("refused", "status", status)
 	ip, _, _ := net.SplitHostPort(t.r.RemoteAddr)
 	s.observer.add(Observation{Kind: Refused, ConnectionID: t.id, SourceIP: ip, Status: status})
+}
+
+// usable returns a status that a function of the Config has returned, or 500 if it cannot be that
+// of an answer.
+func (s *Server) usable(status int) int {
+	if status == 0 || status >= http.StatusOK && status <= 599 {
+		return status
+	}
+	s.log.Error("authorizer returned a status that is none", "status", status)
+	return http.StatusInternalServerError
 }
 
 // scheme returns that of the URL that the client dialled.

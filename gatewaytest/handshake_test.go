@@ -103,8 +103,15 @@ func TestHandshake(t *testing.T) {
 
 func TestPlainHTTP(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
-		if resp, _ := call(t, s, "GET", "", ""); resp.StatusCode != http.StatusUpgradeRequired {
-			t.Error(resp.Status)
+		for path, want := range map[string]int{
+			"": 426, "/": 426, "/below": 426, "/below/it?q=1": 426, "/@connections": 426, "x": 403,
+		} {
+			if resp, _ := call(t, s, "GET", path, ""); resp.StatusCode != want {
+				t.Errorf("GET %s: %s, want %d", path, resp.Status, want)
+			}
+		}
+		if got := handshake(t, s, s.URL+"/below", nil).StatusCode; got != 403 {
+			t.Errorf("handshake below the stage: %d, want 403", got)
 		}
 		req, _ := http.NewRequest("GET", s.ManagementURL, nil)
 		req.Header.Set("Upgrade", "websocket") // and nothing else that belongs to it

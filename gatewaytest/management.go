@@ -78,7 +78,7 @@ func (s *Server) manage(w http.ResponseWriter, r *http.Request, id string) {
 		r.Body = io.NopCloser(bytes.NewReader(body)) // signatures cover it
 		if status := f(r); status != 0 && status != http.StatusOK {
 			denied := *errForbidden
-			if denied.StatusCode = status; status == http.StatusTooManyRequests {
+			if denied.StatusCode = s.usable(status); status == http.StatusTooManyRequests {
 				denied.Type = errLimitExceeded.Type
 			}
 			s.deny(w, r, &denied)

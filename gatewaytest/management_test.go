@@ -99,12 +99,16 @@ func TestAuthorizeManagement(t *testing.T) {
 		for _, test := range []struct {
 			status int
 			typ    string
-		}{{403, "ForbiddenException"}, {429, "LimitExceededException"}} {
+		}{{403, "ForbiddenException"}, {429, "LimitExceededException"}, {500, "ForbiddenException"}} {
 			status = test.status
 			resp, _ := call(t, s, "POST", "/@connections/"+c.id, "hello")
 			if resp.StatusCode != status || resp.Header.Get("X-Amzn-ErrorType") != test.typ {
 				t.Errorf("%s %v", resp.Status, resp.Header)
 			}
+		}
+		status = 99 // cannot be the status of an answer
+		if resp, _ := call(t, s, "POST", "/@connections/"+c.id, "hello"); resp.StatusCode != 500 {
+			t.Error(resp.Status)
 		}
 		for _, status = range []int{0, 200} {
 			if resp, _ := call(t, s, "POST", "/@connections/"+c.id, "hello"); resp.StatusCode != 200 {

@@ -373,20 +373,66 @@ func TestConns(t *testing.T) {
 	})
 }
 
+// A Config that makes no sense panics at once, and names the field.
 func TestConfigPanics(t *testing.T) {
-	h := func(context.Context, *gatewaytest.Event) (*gatewaytest.Response, error) { return nil, nil }
-	for want, cfg := range map[string]*gatewaytest.Config{
-		"both Backend and Routes": {Backend: h, Routes: map[string]gatewaytest.Handler{}},
-		"RouteSelection":          {Routes: map[string]gatewaytest.Handler{}, RouteSelection: "${request.header.x}"},
-		"listen":                  {Addr: "256.0.0.1:0"},
+	type (
+		config   = gatewaytest.Config
+		routes   = map[string]gatewaytest.Handler
+		settings = map[string]gatewaytest.RouteSettings
+	)
+	some := routes{"a": gatewaytest.Silent}
+	for _, test := range []struct {
+		want string
+		cfg  config
+	}{
+		{"both Backend and Routes", config{Backend: gatewaytest.Silent, Routes: routes{}}},
+		{"listen", config{Addr: "256.0.0.1:0"}},
+		{"Stage", config{Stage: "prod/"}},
+		{"Stage", config{Stage: "a b"}},
+		{"MaxURL", config{MaxURL: -1}},
+		{"MaxFrame", config{MaxFrame: -1}},
+		{"MaxMessage", config{MaxMessage: -1}},
+		{"Buffer", config{Buffer: -1}},
+		{"PushFrame", config{PushFrame: -1}},
+		{"MaxReceived", config{MaxReceived: -1}},
+		{"both Discard and MaxReceived", config{Discard: true, MaxReceived: 1}},
+		{"ConnectRate", config{ConnectRate: -1}},
+		{"IntegrationTimeout", config{IntegrationTimeout: -1}},
+		{"Subprotocols", config{Subprotocols: []string{"a", ""}}},
+		{"Subprotocols", config{Subprotocols: []string{"a,b"}}},
+		{`Routes: there is no route "$conect"`, config{Routes: routes{"$conect": gatewaytest.Silent}}},
+		{`Routes: route "a" has no Handler`, config{Routes: routes{"a": nil}}},
+		{"Routes: an empty route key", config{Routes: routes{"": gatewaytest.Silent}}},
+		{`RouteSettings: no route "b"`, config{Routes: some, RouteSettings: settings{"b": {}}}},
+		{`RouteSettings["a"].IntegrationTimeout`, config{Routes: some, RouteSettings: settings{"a": {IntegrationTimeout: -1}}}},
+		{`RouteSettings["a"].Rate`, config{Routes: some, RouteSettings: settings{"a": {Rate: -1}}}},
+		{`RouteSettings["a"].Burst`, config{Routes: some, RouteSettings: settings{"a": {Burst: 1}}}},
+		{"Authorizer has no Func", config{Authorizer: &gatewaytest.Authorizer{}}},
+		{"RouteSelection", config{RouteSelection: "${request.header.x}"}},
+		{"RouteSelection", config{RouteSelection: "${request.body.a"}},
+		{"RouteSelection", config{RouteSelection: "$request.body"}},
+		{"RouteSelection", config{RouteSelection: "$request.body."}},
+		{"RouteSelection", config{RouteSelection: "$request.body.a..b"}},
+		{"RouteSelection", config{RouteSelection: "$request.body.*"}},
+		{"RouteSelection", config{RouteSelection: "$request.body.a[*]"}},
+		{"RouteSelection", config{RouteSelection: "$request.body.a['b]"}},
 	} {
-		func() {
-			defer func() {
-				if p, ok := recover().(string); !ok || !strings.Contains(p, want) {
-					t.Errorf("panic with %q, want %q", p, want)
-				}
-			}()
-			gatewaytest.NewServer(cfg)
-		}()
+		t.Run(test.want, func(t *testing.T) {
+			wantPanic(t, test.want, func() { gatewaytest.NewServer(&test.cfg) })
+		})
 	}
+	for _, source := range []string{"", "header.x", "'x'", "route.request.header."} {
+		cfg := config{Authorizer: &gatewaytest.Authorizer{
+			IdentitySources: []string{source},
+			Func: func(context.Context, *gatewaytest.AuthorizerRequest) (*gatewaytest.AuthorizerResponse, error) {
+				return nil, nil
+			},
+		}}
+		wantPanic(t, "IdentitySources", func() { gatewaytest.NewServer(&cfg) })
+	}
+	s := gatewaytest.Run(t, nil)
+	for _, status := range []int{0, 99, 101, 199, 600} {
+		wantPanic(t, "Refuse: status", func() { s.Refuse(status, 1) })
+	}
+	s.Refuse(0, 0)
 }
