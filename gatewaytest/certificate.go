@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// newCertificate returns a certificate for the address of a listener, good for a day. Made on the
+// newCertificate returns a certificate for the address of a listener, good for a year. Made on the
 // spot, there is no private key to keep in the source and no date on which the tests begin to fail.
 func newCertificate(addr net.Addr) tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -24,7 +24,7 @@ func newCertificate(addr net.Addr) tls.Certificate {
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{Organization: []string{"gatewaytest"}},
 		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(24 * time.Hour),
+		NotAfter:              time.Now().AddDate(1, 0, 0),
 		DNSNames:              []string{"localhost"},
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, addr.(*net.TCPAddr).IP},
 		IsCA:                  true,

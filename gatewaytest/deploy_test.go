@@ -248,6 +248,8 @@ func TestObserve(t *testing.T) {
 		c.wantText("pong")
 		call(t, s, "POST", "/@connections/"+c.id, "news")
 		c.wantText("news")
+		c.send(ws.NewPingFrame([]byte("p")))
+		c.want(ws.OpPong, "p")
 		c.text(`{"action":"fail"}`)
 		c.read()
 		s.Conns()[0].Close(4000, "bye")
@@ -259,7 +261,7 @@ func TestObserve(t *testing.T) {
 			}
 		}
 		want := "refused 127.0.0.1 418 0; refused 127.0.0.1 403 0; connected 127.0.0.1 0 0; " +
-			`received ping {"action":"ping"}0 0; responded  pong0 0; pushed  news0 0; received fail {"action":"fail"}0 0; ` +
+			`received ping {"action":"ping"}0 0; responded  pong0 0; pushed  news0 0; pinged  0 0; received fail {"action":"fail"}0 0; ` +
 			"failed; closed  0 4000bye"
 		if s := strings.Join(got, "; "); s != want {
 			t.Errorf("got  %s\nwant %s", s, want)

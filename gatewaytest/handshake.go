@@ -141,7 +141,8 @@ func (t *attempt) upgrade(resp *Response) {
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	c := newConn(s, t.id, t.origin, conn)
 	if s.conns.add(c) {
-		s.observer.add(Observation{Kind: Connected, ConnectionID: t.id, SourceIP: t.origin.identity.SourceIP})
+		who := t.origin.identity
+		s.observer.add(Observation{Kind: Connected, ConnectionID: t.id, SourceIP: who.SourceIP, UserAgent: who.UserAgent})
 	} else {
 		c.Drop()
 	}

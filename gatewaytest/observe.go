@@ -10,12 +10,13 @@ type Kind string
 
 // The kinds of observations, with the fields that they have besides Time and ConnectionID.
 const (
-	Connected Kind = "connected" // a client has been let in; SourceIP
+	Connected Kind = "connected" // a client has been let in; SourceIP, UserAgent
 	Refused   Kind = "refused"   // a handshake has been refused; Status, SourceIP
 	Received  Kind = "received"  // a message has come in; Data, Route
 	Responded Kind = "responded" // a route response, or an echo, is on its way to the client; Data
 	Pushed    Kind = "pushed"    // a message from @connections or Conn.Send is on its way; Data
 	Failed    Kind = "failed"    // an error frame is on its way; Data
+	Pinged    Kind = "pinged"    // a PING has come in
 	Closed    Kind = "closed"    // a connection is no longer open; Code, Reason
 )
 
@@ -25,6 +26,7 @@ type Observation struct {
 	Kind         Kind      // what it is about; see there for the fields that it has
 	ConnectionID string    // with Refused the one that $connect was given, if it came to that
 	SourceIP     string    // of the client
+	UserAgent    string    // of the client
 	Route        string    // the route key
 	Data         []byte    // the message, which must not be changed
 	Status       int       // of the HTTP answer

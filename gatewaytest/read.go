@@ -142,6 +142,7 @@ func (r *reader) ping(payload []byte) {
 	c := r.c
 	c.srv.pings.Add(1)
 	c.srv.log.LogAttrs(c.srv.ctx, slog.LevelDebug, "ping", slog.String("conn", c.id))
+	c.srv.observer.add(Observation{Kind: Pinged, ConnectionID: c.id})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.srv.cfg.IgnorePings {

@@ -23,15 +23,16 @@ type Server struct {
 	// is appended.
 	ManagementURL string
 
-	cfg      Config
-	log      *slog.Logger
-	client   *http.Client
-	http     *http.Server
-	api      atomic.Pointer[api]
-	conns    registry
-	serving  chan struct{} // closed when nothing is accepted any more
-	connects bucket
-	observer *observer
+	cfg         Config
+	log         *slog.Logger
+	client      *http.Client
+	certificate *x509.Certificate // nil without TLS
+	http        *http.Server
+	api         atomic.Pointer[api]
+	conns       registry
+	serving     chan struct{} // closed when nothing is accepted any more
+	connects    bucket
+	observer    *observer
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -74,7 +75,9 @@ func NewTLSServer(cfg *Config) *Server {
 	roots.AddCert(cert.Leaf)
 	// Without "h2": a WebSocket handshake is HTTP/1.1.
 	l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
-	return start(c, l, "s", &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}})
+	s := start(c, l, "s", &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}})
+	s.certificate = cert.Leaf
+	return s
 }
 
 // NewInMemory starts a Server without a socket, for testing/synctest: it is reached through its
@@ -147,6 +150,10 @@ func (s *Server) connState(_ net.Conn, state http.ConnState) {
 
 // Client returns a client that reaches the Server: in memory, or trusting its certificate.
 func (s *Server) Client() *http.Client { return s.client }
+
+// Certificate returns the certificate of a Server with TLS, for clients other than Client to trust, or
+// nil. It is good for a year.
+func (s *Server) Certificate() *x509.Certificate { return s.certificate }
 
 // Close resets every connection, ends every handshake, and returns when all goroutines of the
 // Server have ended. Handlers find their context cancelled, and Close waits for them and for the
