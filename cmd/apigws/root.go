@@ -10,6 +10,7 @@ import (
 	"github.com/apigws/apigws/cmd/apigws/internal/cli"
 	"github.com/apigws/apigws/cmd/apigws/internal/connect"
 	"github.com/apigws/apigws/cmd/apigws/internal/costs"
+	"github.com/apigws/apigws/cmd/apigws/internal/gateway"
 	"github.com/apigws/apigws/cmd/apigws/internal/probe"
 )
 
@@ -31,6 +32,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		connect.Command(),
 		costs.Command(),
+		gateway.Command(),
 		probe.Command(),
 		versionCommand(),
 	)

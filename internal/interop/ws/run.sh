@@ -17,21 +17,21 @@ npm install --prefix "$tmp" --no-audit --no-fund --silent ws@8.18.0
 cp "$here/client.mjs" "$tmp"
 
 set -m # a process group for the job
-(cd "$here/../../.." && exec go run ./examples/gateway -addr 127.0.0.1:0 -idle 2s) >"$tmp/url" 2>"$tmp/log" &
+(cd "$here/../../.." && exec go -C cmd/apigws run . gateway --addr 127.0.0.1:0 --idle 2s -v) >"$tmp/out" 2>"$tmp/log" &
 gateway=$!
 set +m
 for _ in $(seq 600); do # a minute, for the build
-	[ ! -s "$tmp/url" ] || break
+	[ ! -s "$tmp/out" ] || break
 	kill -0 "$gateway" 2>/dev/null || break
 	sleep 0.1
 done
-if [ ! -s "$tmp/url" ]; then
+if [ ! -s "$tmp/out" ]; then
 	cat "$tmp/log" >&2
 	echo "the gateway did not start" >&2
 	exit 1
 fi
 
-if ! node "$tmp/client.mjs" "$(cat "$tmp/url")"; then
+if ! node "$tmp/client.mjs" "$(sed -n 's/^WebSocket URL *//p' "$tmp/out")"; then
 	cat "$tmp/log" >&2
 	exit 1
 fi

@@ -10,8 +10,10 @@ import (
 )
 
 func TestChat(t *testing.T) {
-	s := gatewaytest.NewServer(&gatewaytest.Config{Backend: new(chat).handle})
+	room := new(chat)
+	s := gatewaytest.NewServer(&gatewaytest.Config{Backend: room.handle})
 	defer s.Close()
+	room.gateway.Store(s)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	join := func() (*websocket.Conn, string) {

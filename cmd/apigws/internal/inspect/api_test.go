@@ -44,7 +44,7 @@ func (f *fixture) dial() (*websocket.Conn, *gatewaytest.Conn) {
 	f.Cleanup(func() { c.CloseNow() })
 	conns := f.gateway.Conns()
 	conn := conns[len(conns)-1]
-	f.recorder.Record(Event{Kind: Connect, Conn: conn.ID(), ConnectionNumber: len(conns)})
+	f.recorder.Record(Event{Kind: Connect, Conn: conn.ID()})
 	return c, conn
 }
 

@@ -36,10 +36,9 @@ type Event struct {
 	Code  int       `json:"code,omitempty"`
 	Text  string    `json:"text,omitempty"`
 
-	Data             []byte `json:"-"` // of a message or a push
-	IP               string `json:"-"` // of a client that connects
-	UserAgent        string `json:"-"` // likewise
-	ConnectionNumber int    `json:"-"` // likewise: in the order of arrival
+	Data      []byte `json:"-"` // of a message or a push
+	IP        string `json:"-"` // of a client that connects
+	UserAgent string `json:"-"` // likewise
 }
 
 // A Conn is a connection as the inspector shows it.
@@ -166,9 +165,9 @@ func (r *Recorder) count(e *Event) {
 
 // connection applies an event to its connection, with mu held.
 func (r *Recorder) connection(e *Event, text string) {
-	if e.Kind == Connect {
+	if e.Kind == Connect && r.conns[e.Conn] == nil {
 		r.conns[e.Conn] = &record{Conn: Conn{
-			ID: e.Conn, Number: e.ConnectionNumber, Open: true, ConnectedAt: e.Time, LastAt: e.Time, IP: e.IP, UserAgent: e.UserAgent,
+			ID: e.Conn, Number: r.counts.Connects, Open: true, ConnectedAt: e.Time, LastAt: e.Time, IP: e.IP, UserAgent: e.UserAgent,
 		}}
 	}
 	c := r.conns[e.Conn]

@@ -9,7 +9,7 @@ import (
 
 func connect(r *Recorder, n int) string {
 	id := fmt.Sprint("conn", n)
-	r.Record(Event{Kind: Connect, Conn: id, IP: "127.0.0.1", UserAgent: "test", ConnectionNumber: n})
+	r.Record(Event{Kind: Connect, Conn: id, IP: "127.0.0.1", UserAgent: "test"})
 	return id
 }
 
@@ -87,7 +87,7 @@ func TestRecorderBounds(t *testing.T) {
 		r.Record(Event{Kind: Close, Conn: id, Code: 1000})
 	}
 	conns, _ := r.Connections(0)
-	if len(conns) != mostEnded || conns[0].Number != 100 {
+	if len(conns) != mostEnded || conns[0].Number != 101 {
 		t.Fatalf("%d connections, the first is number %d", len(conns), conns[0].Number)
 	}
 	total := 0

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const templates = "../template/testdata/"
+
+// AWS's chat application: three functions, one of which sends to everybody.
+func TestTemplateChat(t *testing.T) {
+	var mu sync.Mutex
+	members := map[string]bool{}
+	url := lambda(t, functions{
+		"OnConnectFunction": func(in invocation) any {
+			mu.Lock()
+			defer mu.Unlock()
+			members[in.RequestContext.ConnectionID] = true
+			return ok(in)
+		},
+		"OnDisconnectFunction": func(in invocation) any {
+			mu.Lock()
+			defer mu.Unlock()
+			delete(members, in.RequestContext.ConnectionID)
+			return ok(in)
+		},
+		"SendMessageFunction": func(in invocation) any {
+			mu.Lock()
+			defer mu.Unlock()
+			for id := range members {
+				post(t, in, id, in.Body)
+			}
+			return ok(in)
+		},
+	})
+	p := serve(t, "--template", templates+"chat.yaml", "--lambda", url)
+	if !strings.HasSuffix(p.URL, "/Prod") {
+		t.Errorf("URL %s", p.URL)
+	}
+	alice, bob := p.dial(), p.dial()
+	alice.send(`{"message":"sendmessage","data":"hello"}`)
+	alice.want("hello")
+	bob.want("hello")
+	alice.send(`{"message":"other"}`)
+	alice.want(`{"message": "Forbidden"`)
+	bob.CloseNow()
+	p.until("the departure", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(members) == 1
+	})
+	if p.err.String() != "" {
+		t.Errorf("standard error: %s", p.err)
+	}
+}
+
+// An authorizer, route responses, stage variables, a mock, HTTP, and what does not exist here.
+func TestTemplateAuthorizer(t *testing.T) {
+	var echoed invocation
+	url := lambda(t, functions{
+		"authorize": func(in invocation) any {
+			if !strings.HasSuffix(in.MethodArn, "/prod/$connect") {
+				t.Errorf("methodArn %q", in.MethodArn)
+			}
+			effect := "Deny"
+			if in.QueryStringParameters["token"] == "good" {
+				effect = "Allow"
+			}
+			return object{
+				"principalId": "me", "context": object{"tenant": "acme"},
+				"policyDocument": object{"Version": "2012-10-17", "Statement": []any{
+					object{"Effect": effect, "Action": "execute-api:Invoke", "Resource": in.MethodArn},
+				}},
+			}
+		},
+		"echo-function": func(in invocation) any {
+			echoed = in
+			return object{"statusCode": 200, "body": "you said " + in.Body}
+		},
+	})
+	p := serve(t, "--template", templates+"authorizer.yaml", "--parameter", "AuthorizerName=authorize", "--lambda", url)
+	if c, status := p.try(""); c != nil || status != 401 {
+		t.Errorf("without a token: %d", status)
+	}
+	if c, status := p.try("?token=bad"); c != nil || status != 403 {
+		t.Errorf("with a bad token: %d", status)
+	}
+	c, status := p.try("?token=good")
+	if c == nil {
+		t.Fatalf("with the token: %d", status)
+	}
+	c.send(`{"service":"test","action":"echo"}`)
+	c.want(`you said {"service"`)
+	if a := echoed.RequestContext.Authorizer; a["tenant"] != "acme" || echoed.StageVariables["color"] != "blue" {
+		t.Errorf("authorizer %v, stage variables %v", a, echoed.StageVariables)
+	}
+	c.send(`{"service":"que","action":"x"}`) // que/x: $default, whose backend does not answer
+	c.want("Internal server error")
+	if err := p.err.String(); !strings.Contains(err, "route $default: 127.0.0.1:9000: ") {
+		t.Errorf("standard error: %s", err)
+	}
+	if !strings.Contains(p.err.String(), "QueueIntegration: IntegrationType AWS is not supported") {
+		t.Errorf("standard error: %s", p.err)
+	}
+}
+
+func TestTemplateServerless(t *testing.T) {
+	url := lambda(t, functions{
+		"Authorize": func(invocation) any { return errors.New("Unauthorized") },
+		"Connect":   ok, "Default": ok,
+		"Send": func(in invocation) any { return object{"statusCode": 200, "body": in.RequestContext.RouteKey} },
+	})
+	args := []string{"--template", templates + "serverless.yaml", "--lambda", url}
+	p := serve(t, args...)
+	if c, status := p.try("", "Authorization", "x"); c != nil || status != 401 {
+		t.Errorf("unauthorized: %d", status)
+	}
+	p = serve(t, append(args, "--authorizer", "none")...)
+	if !strings.HasSuffix(p.URL, "/v1") {
+		t.Errorf("URL %s", p.URL)
+	}
+	c := p.dial()
+	c.send(`{"action":"quiet"}`) // no route response: no answer
+	c.send(`{"action":"send-message"}`)
+	c.want("send-message")
+}
+
+// A change is taken up while a client is connected; what makes no sense changes nothing.
+func TestTemplateChanges(t *testing.T) {
+	const before = `
+Resources:
+  F: {Type: AWS::Serverless::Function}
+  Api:
+    Type: AWS::Serverless::WebSocketApi
+    Properties:
+      RouteSelectionExpression: $request.body.action
+      Routes:
+        a: {FunctionArn: !GetAtt F.Arn, RouteResponseSelectionExpression: $default}
+  A: {Type: AWS::ApiGatewayV2::RouteResponse, Properties: {ApiId: !Ref Api, RouteId: ApiaRoute}}
+`
+	url := lambda(t, functions{"F": func(in invocation) any {
+		return object{"statusCode": 200, "body": "from " + in.RequestContext.RouteKey}
+	}})
+	file := write(t, before)
+	p := serve(t, "--template", file, "--lambda", url, "--stage", "dev")
+	c := p.dial()
+	c.send(`{"action":"a"}`)
+	c.want("from a")
+	c.send(`{"action":"b"}`)
+	c.want("Forbidden")
+
+	change := func(old, new string) {
+		t.Helper()
+		said := len(p.err.String())
+		// Replaced, as editors do, so that no half of it is read.
+		if err := os.WriteFile(file+".new", []byte(strings.ReplaceAll(before, old, new)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+		p.until("the change", func() bool {
+			news := p.err.String()[said:]
+			return strings.HasSuffix(news, "connections stay\n") || strings.HasSuffix(news, "goes on\n")
+		})
+	}
+	change("a: {", "b: {")
+	c.send(`{"action":"a"}`)
+	c.want("Forbidden")
+	c.send(`{"action":"b"}`) // without a route response, which is of the route a
+	change("Routes:", "Routes: [")
+	if !strings.Contains(p.err.String(), "what was served before goes on") {
+		t.Errorf("standard error: %s", p.err)
+	}
+	change("GetAtt F.Arn", "Ref Nowhere")
+	c.send(`{"action":"a"}`)
+	c.want("Internal server error")
+	change("Type: AWS::Serverless::WebSocketApi", "Type: AWS::Serverless::HttpApi")
+	c.send(`{"action":"a"}`)
+	c.want("Internal server error") // still
+	change("x", "x")
+	c.send(`{"action":"a"}`)
+	c.want("from a")
+}
