@@ -81,7 +81,6 @@ func (conn *Conn) Read(ctx context.Context) ([]byte, error) {
 // Client.Read, in order. match is called once for each message, on the goroutine of the caller, and must
 // not keep it. Cancelling ctx does not cost the connection.
 func (conn *Conn) ReadMatch(ctx context.Context, match func([]byte) bool) ([]byte, error) {
-	defer conn.connection.client.makeRoom(conn.connection)() // for what does not match
 	return conn.pop(ctx, func(q *queue.Queue, ctx context.Context, closed <-chan struct{}) (queue.Item, bool) {
 		return q.PopMatch(ctx, closed, match)
 	})

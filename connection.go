@@ -43,6 +43,7 @@ func (c *Client) newConnection(stream *stream, generation int) *connection {
 		early:      queue.New(),
 		settled:    make(chan struct{}),
 	}
+	boundSendBuffer(stream.socket)
 	conn.session = session.New(&c.sessions, stream, reset(stream.socket), conn.early)
 	return conn
 }
@@ -140,6 +141,7 @@ func (conn *connection) releaseEarly() {
 	c := conn.client
 	if c.queue.Full() && c.ctx.Err() == nil {
 		if n := conn.early.Len(); n > 0 {
+			c.counters.Dropped.Add(int64(n))
 			c.events.warn("messages dropped", "generation", conn.generation, "messages", n)
 		}
 		return

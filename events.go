@@ -106,10 +106,15 @@ func (e *events) intercept(s *session.Session, p []byte) bool {
 		return false
 	}
 	item := queue.Item{Data: p}
-	if !e.client.errors.TryPush(item) {
-		s.Hold(func() { e.client.errors.Push(item, s.Dead()) })
+	added := e.client.errors.TryPush(item)
+	if !added {
+		s.Hold(func() { _, added = e.client.errors.Push(item, s.Dead()) })
 	}
-	e.hooks.Run(e.gatewayError)
+	if added {
+		e.hooks.Run(e.gatewayError)
+	} else {
+		e.client.counters.Dropped.Add(1)
+	}
 	return true
 }
 

@@ -41,6 +41,11 @@ type Stats struct {
 	// With Options.Resend only those that the gateway refused.
 	Unconfirmed int64
 
+	// Dropped counts the messages that were received and dropped, because nobody reads: those of
+	// a connection that was lost behind 4 MiB that wait for Read, and those of a connection whose
+	// OnConnect failed, while as much waits as the client receives without a Read.
+	Dropped int64
+
 	Unread   int // messages received that wait for Read
 	Unproven int // messages written that wait for a PONG
 }
@@ -76,6 +81,7 @@ func (c *Client) Stats() Stats {
 		BytesReceived:     n.BytesReceived.Load(),
 		MessagesResent:    n.messagesResent.Load(),
 		Unconfirmed:       n.unconfirmed.Load(),
+		Dropped:           n.Dropped.Load(),
 		Unread:            c.queue.Len(),
 	}
 	s.State, s.Since, s.Generation = c.status.now()

@@ -19,6 +19,12 @@ func item(s string) Item { return Item{Data: []byte(s)} }
 // sized returns an item with n bytes of Data.
 func sized(n int) Item { return Item{Data: make([]byte, n)} }
 
+// pushNow is a Push that does not wait. It returns the queue to push to next.
+func pushNow(q *Queue, s string) *Queue {
+	next, _ := q.Push(item(s), nil)
+	return next
+}
+
 // fill puts n items with Data s into q by TryPush.
 func fill(t *testing.T, q *Queue, n int, s string) {
 	t.Helper()
@@ -89,7 +95,10 @@ func bubble(t *testing.T, f func(*testing.T)) {
 func pushing(t *testing.T, q *Queue, it Item) (c call[*Queue], stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	return begin("Push", func() *Queue { return q.Push(it, ctx.Done()) }), cancel
+	return begin("Push", func() *Queue {
+		next, _ := q.Push(it, ctx.Done())
+		return next
+	}), cancel
 }
 
 // popping begins a Pop that ends with the test at the latest. It returns the Data, and "none" for

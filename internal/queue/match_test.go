@@ -234,19 +234,3 @@ func TestPopMatchWidens(t *testing.T) {
 		want(t, "widened after PopMatch", next.wide, 0)
 	})
 }
-
-// A Push that is stopped tells a PopMatch of its item.
-func TestPopMatchOfStopped(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		q := New()
-		q.Widen()
-		q.TryPush(sized(WideBytes))
-		c := matching(t, q, "a")
-		p, stop := pushing(t, q, item("a"))
-		p.waits(t)
-		c.waits(t)
-		stop()
-		p.returns(t)
-		want(t, "PopMatch", c.returns(t), "a")
-	})
-}

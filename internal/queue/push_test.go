@@ -175,6 +175,23 @@ func TestPushStoppedWithRoom(t *testing.T) {
 	})
 }
 
+// A Push that is stopped adds its item beyond the normal room, and drops it beyond the wide room.
+func TestPushStoppedWithoutWideRoom(t *testing.T) {
+	stop := make(chan struct{})
+	close(stop)
+	for size, want := range map[int]bool{WideBytes - Bytes - 2*overhead: true, WideBytes - Bytes - 2*overhead + 1: false} {
+		q := New()
+		q.TryPush(sized(Bytes))
+		if next, added := q.Push(sized(size), stop); added != want || next != q {
+			t.Errorf("%d bytes beside %d: added %v, want %v", size, Bytes, added, want)
+		}
+		if n := q.Len(); (n == 2) != want {
+			t.Errorf("%d items are in the queue", n)
+		}
+		atRest(t, q)
+	}
+}
+
 // A Push that waits needs no memory of its own when another one has waited before.
 func TestPushAllocations(t *testing.T) {
 	bubble(t, func(t *testing.T) {

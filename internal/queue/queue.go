@@ -96,16 +96,17 @@ func (q *Queue) TryPush(it Item) bool {
 	return true
 }
 
-// Push adds an item. It waits for room, or until stop is closed: then it adds the item although
-// there is no room, for what has been received is never dropped. It returns the queue to push to
-// next: another one once MoveTo was called. Push also does what Announce does.
-func (q *Queue) Push(it Item, stop <-chan struct{}) *Queue {
+// Push adds an item. It waits for room, or until stop is closed: then it adds the item although there is
+// no room in normal times, and drops it only if a widened queue would have none either. It returns the
+// queue to push to next, which is another one once MoveTo was called, and whether it has added the item.
+// Push also does what Announce does.
+func (q *Queue) Push(it Item, stop <-chan struct{}) (next *Queue, added bool) {
 	q = q.lock()
 	if len(q.pushers) == 0 && q.hasRoom(len(it.Data)) {
 		q.add(&it)
 		q.settle()
 		q.mu.Unlock()
-		return q
+		return q, true
 	}
 	p := q.spare
 	q.spare = nil
@@ -126,10 +127,13 @@ func (q *Queue) Push(it Item, stop <-chan struct{}) *Queue {
 
 	q = q.lock()
 	defer q.mu.Unlock()
+	added = true
 	if stopped {
 		if i := slices.Index(q.pushers, p); i >= 0 {
 			q.pushers = slices.Delete(q.pushers, i, i+1)
-			q.add(&it)
+			if added = q.hasWideRoom(1, len(it.Data)); added {
+				q.add(&it)
+			}
 			q.settle()
 		} else {
 			<-p.added // somebody has made room meanwhile
@@ -137,7 +141,7 @@ func (q *Queue) Push(it Item, stop <-chan struct{}) *Queue {
 	}
 	p.item = Item{}
 	q.spare = p
-	return q
+	return q, added
 }
 
 // Announce wakes the calls that wait for what TryPush has added.

@@ -37,7 +37,7 @@ func TestStress(t *testing.T) {
 			pushers.Go(func() {
 				for i := range uint32(items) {
 					if it := encode(c, i); i%7 == 6 || !to.TryPush(it) {
-						to = to.Push(it, never)
+						to, _ = to.Push(it, never)
 					}
 					if i%10 == 9 {
 						to.Announce()

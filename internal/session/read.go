@@ -122,7 +122,12 @@ func (s *Session) deliver(m ws.Message) {
 		s.unannounced = true
 		return
 	}
-	s.Hold(func() { s.to = s.to.Push(item, s.dead) })
+	s.Hold(func() {
+		var added bool
+		if s.to, added = s.to.Push(item, s.dead); !added {
+			s.cfg.Traffic.Dropped.Add(1)
+		}
+	})
 }
 
 // control does what a control frame asks for. The error is the end of the reading.

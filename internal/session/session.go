@@ -54,6 +54,7 @@ type Traffic struct {
 	Pings, Pongs                    atomic.Int64
 	MessagesSent, BytesSent         atomic.Int64
 	MessagesReceived, BytesReceived atomic.Int64
+	Dropped                         atomic.Int64 // received and dropped: nobody reads
 }
 
 // A CloseFrame is the CLOSE with which the peer ended a session.
