@@ -28,7 +28,8 @@ type dialer struct {
 
 func newDialer(opts *Options, u *url.URL) *dialer { return &dialer{opts, u} }
 
-// A stream is a connection whose handshake is done. The errors of its Read and Write hold no secret.
+// A stream is a connection whose handshake is done. The errors of its Read and Write hold no
+// secret.
 type stream struct {
 	io.ReadWriteCloser
 	socket   *net.TCPConn   // under it; nil when the transport hides it
@@ -55,8 +56,8 @@ func transportError(err error) error {
 	return none.Transport(err)
 }
 
-// dial makes one handshake, Prepare included, within HandshakeTimeout. Its errors are *HandshakeError
-// or *OptionError and hold no secret.
+// dial makes one handshake, Prepare included, within HandshakeTimeout. Its errors are
+// *HandshakeError or *OptionError and hold no secret.
 func (d *dialer) dial(ctx context.Context) (*stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.opts.HandshakeTimeout)
 	defer cancel()
@@ -88,8 +89,8 @@ func (d *dialer) dial(ctx context.Context) (*stream, error) {
 		return nil, handshakeError(resp, err, progress, &secrets)
 	}
 	secrets.AddCookies(resp.Cookies())
-	// From here on the connection is ours; what is closed is coder's view of it, which gives its buffers
-	// back.
+	// From here on the connection is ours; what is closed is coder's view of it, which gives its
+	// buffers back.
 	up.body.kept = true
 	ws.CloseNow()
 	return &stream{
@@ -135,8 +136,8 @@ func (d *dialer) request(ctx context.Context) (*http.Request, error) {
 	return req, nil
 }
 
-// secrets returns what the errors of a handshake must not show: what the options hold, and what Prepare
-// has made of it.
+// secrets returns what the errors of a handshake must not show: what the options hold, and what
+// Prepare has made of it.
 func (d *dialer) secrets(req *http.Request) redact.Secrets {
 	var s redact.Secrets
 	s.AddSubprotocols(d.opts.Subprotocols)
@@ -171,8 +172,8 @@ func handshakeError(resp *http.Response, err error, p *progress, secrets *redact
 	return e
 }
 
-// neverTrusted reports whether err is a failure to trust the server that no retry mends: a certificate
-// that does not verify, or an answer in plain text where TLS was dialled.
+// neverTrusted reports whether err is a failure to trust the server that no retry mends: a
+// certificate that does not verify, or an answer in plain text where TLS was dialled.
 func neverTrusted(err error) bool {
 	var (
 		notTLS       tls.RecordHeaderError
@@ -185,8 +186,8 @@ func neverTrusted(err error) bool {
 		errors.As(err, &hostname) || errors.As(err, &authority) || errors.As(err, &invalid)
 }
 
-// An upgrade is the transport of one handshake. It gets hold of the connection that results: above TLS
-// and proxies, whatever transport made it.
+// An upgrade is the transport of one handshake. It gets hold of the connection that results: above
+// TLS and proxies, whatever transport made it.
 type upgrade struct {
 	base     http.RoundTripper
 	body     *body           // set when the protocol was switched
@@ -244,7 +245,8 @@ func (p *progress) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		DNSStart:     func(httptrace.DNSStartInfo) { begin("DNS lookup") },
 		ConnectStart: func(_, addr string) { begin("dial " + addr) },
-		// If anything comes between a connection or TLS and the next step, it is the CONNECT of a proxy.
+		// If anything comes between a connection or TLS and the next step, it is the CONNECT of a
+		// proxy.
 		ConnectDone: func(_, _ string, err error) {
 			if err == nil {
 				begin("proxy CONNECT to " + p.host)

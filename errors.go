@@ -46,10 +46,12 @@ var (
 	errUnread = errors.New("apigws: the acknowledgement is behind messages that nobody reads")
 )
 
-// prefix begins the text of every error of this package. Inside of another such text it is left out.
+// prefix begins the text of every error of this package. Inside of another such text it is left
+// out.
 const prefix = "apigws: "
 
-// errorf is fmt.Errorf for errors of this package. The format has no prefix; what it wraps may have.
+// errorf is fmt.Errorf for errors of this package. The format has no prefix; what it wraps may
+// have.
 func errorf(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	return &prefixed{prefix + bare(err), err}
@@ -99,8 +101,8 @@ func (e *OptionError) Error() string {
 // A HandshakeError says that no connection came about. Its text holds neither the query string nor
 // headers nor the body.
 type HandshakeError struct {
-	// StatusCode is the status of the answer; 0 when there was none. API Gateway passes the status of the
-	// $connect integration through.
+	// StatusCode is the status of the answer; 0 when there was none. API Gateway passes the status
+	// of the $connect integration through.
 	StatusCode int
 	// Header is the header of the answer.
 	Header http.Header
@@ -140,8 +142,8 @@ func newHookError(hook string, err error, secrets *redact.Secrets) error {
 
 func (e *hookError) Error() string { return "apigws: " + e.hook + ": " + bare(e.err) }
 
-// Is finds what the hook has returned, but for what it says of clients and messages: those are not the
-// client and the messages of whoever gets this error.
+// Is finds what the hook has returned, but for what it says of clients and messages: those are not
+// the client and the messages of whoever gets this error.
 func (e *hookError) Is(target error) bool {
 	return target != ErrClosed && target != ErrNotSent && target != ErrUnconfirmed && errors.Is(e.err, target)
 }
@@ -187,7 +189,7 @@ func (e *TooLargeError) Error() string {
 // A GatewayError is an error frame of the gateway itself: a text message such
 // as
 //
-//	{"message": "Forbidden", "connectionId":"eHrdFcnvvHcCE-w=", "requestId":"eHrjDEuVPHcFWMg="}
+// 	{"message": "Forbidden", "connectionId":"eHrdFcnvvHcCE-w=", "requestId":"eHrjDEuVPHcFWMg="}
 //
 // that answers a message it could not route or whose integration failed. The
 // connection stays open. A backend can send the same keys, so the frame is

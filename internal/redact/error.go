@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"os"
 	"reflect"
@@ -17,8 +18,8 @@ import (
 	"strings"
 )
 
-// An opaque is an error whose text has been chosen. What it was made of stays behind functions, out of
-// the reach of what prints or walks values.
+// An opaque is an error whose text has been chosen. What it was made of stays behind functions, out
+// of the reach of what prints or walks values.
 type opaque struct {
 	text               string
 	is                 func(target error) bool
@@ -36,17 +37,17 @@ func (e *opaque) As(target any) bool   { return e.as(target) }
 func (e *opaque) Timeout() bool   { return e.timeout }
 func (e *opaque) Temporary() bool { return e.temporary }
 
-// Hook returns an error for one of a function of the user. Its text is that of err without the secrets.
-// errors.Is finds everything in err, errors.As every type in it whose text has none of them, other than
-// *url.Error, and no interface.
+// Hook returns an error for one of a function of the user. Its text is that of err without the
+// secrets. errors.Is finds everything in err, errors.As every type in it whose text has none of
+// them, other than *url.Error, and no interface.
 func (s *Secrets) Hook(err error) error {
 	return hide(err, s.Text(err.Error()), s.clean)
 }
 
 // Transport returns an error for one of an HTTP transport or of a connection that one has made. Its
-// text is made of what is known to hold no secret: operation, address, errors of the operating system,
-// of DNS and of certificates; of anything else it names the type. errors.Is and errors.As work as with
-// Hook; the types of the standard library are found if all that they hold is known.
+// text is made of what is known to hold no secret: operation, address, errors of the operating
+// system, of DNS and of certificates; of anything else it names the type. errors.Is and errors.As
+// work as with Hook; the types of the standard library are found if all that they hold is known.
 func (s *Secrets) Transport(err error) error {
 	text, _ := describe(err)
 	if text == "" {
@@ -54,7 +55,7 @@ func (s *Secrets) Transport(err error) error {
 	}
 	return hide(err, s.Text(text), func(found error) bool {
 		_, exact := describe(found)
-		return s.clean(found) && (exact || !isStandard(reflect.TypeOf(found)))
+		return (exact || !isStandard(reflect.TypeOf(found))) && s.clean(found)
 	})
 }
 
@@ -90,6 +91,9 @@ func hide(err error, text string, mayShow func(error) bool) error {
 // describe returns what can be said of err, and whether the text of err says no more than what is
 // known to hold no secret.
 func describe(err error) (text string, exact bool) {
+	if err == nil {
+		return "", false
+	}
 	if text := fixed(err); text != "" {
 		return text, true
 	}
@@ -111,6 +115,8 @@ func describe(err error) (text string, exact bool) {
 	case x509.HostnameError, x509.UnknownAuthorityError, x509.CertificateInvalidError,
 		x509.ConstraintViolationError, x509.UnhandledCriticalExtension, x509.InsecureAlgorithmError:
 		return strings.ToValidUTF8(strings.Map(printable, err.Error()), "?"), true
+	case textproto.ProtocolError:
+		return "the answer is not HTTP", false
 	case *url.Error:
 		if e.Op == "parse" {
 			return "a URL that cannot be parsed", false
@@ -146,21 +152,21 @@ var constants = []error{
 	http.ErrSchemeMismatch,
 }
 
-// meanings say what errors without a type of their own mean, as net/http makes them, by how their texts
-// begin.
+// meanings say what errors without a type of their own mean, as net/http makes them, by how their
+// texts begin.
 var meanings = []struct{ begin, meaning string }{
 	{"malformed HTTP ", "the answer is not HTTP"},
-	{"malformed MIME ", "the answer is not HTTP"},
 	{"net/http: server response headers exceeded ", "the header of the answer is too large"},
 	{"http: server closed idle connection", "the server has closed the connection"},
 	{"http: idle connection timeout", "the connection was idle for too long"},
 	{"http2: invalid Upgrade request header", "the transport has negotiated HTTP/2, which has no Upgrade"},
 	{"net/http: request canceled", "the request was cancelled"},
+	{"invalid proxy address ", "the address of the proxy cannot be parsed"},
 	{"unknown status code", "the answer is not HTTP"},
 }
 
-// meaning returns what a text of net/http means, and "" if it is none that is known. It is never a part
-// of the text.
+// meaning returns what a text of net/http means, and "" if it is none that is known. It is never a
+// part of the text.
 func meaning(text string) string {
 	for _, m := range meanings {
 		if strings.HasPrefix(text, m.begin) {

@@ -13,8 +13,8 @@ const Mark = "REDACTED"
 // A span is a piece of a text.
 type span struct{ start, end int }
 
-// Text returns text without the secrets, in whatever spelling it has them, and without the query, the
-// fragment and the user part of anything that looks like a URL.
+// Text returns text without the secrets, in whatever spelling it has them, and without the query,
+// the fragment and the user part of anything that looks like a URL.
 func (s *Secrets) Text(text string) string {
 	var spans []span
 	for _, secret := range s.values {
@@ -48,34 +48,53 @@ func appendSpans(spans []span, text, secret string) []span {
 	return spans
 }
 
-// match returns where secret ends if text, from start on, is one of its spellings, and 0 if it is not.
+// match returns where secret ends if text, from start on, is one of its spellings, and 0 if it is
+// not.
 func match(text string, start int, secret string) (end int) {
 	if c := text[start]; c != secret[0] && strings.IndexByte(`%+\&`, c) < 0 {
 		return 0
 	}
-	ends := make([][]int, len(secret)+1) // for each length of a prefix of secret, where it may end
-	ends[0] = []int{start}
+	// Where each prefix of secret may end: that of length i in ends[i%len(ends)], for an escape stands
+	// for at most UTFMax bytes.
+	var buf [utf8.UTFMax + 1][8]int
+	var ends [len(buf)][]int
+	for i := range ends {
+		ends[i] = buf[i][:0]
+	}
+	ends[0] = append(ends[0], start)
+	longest := 0 // prefix with an end
 	for i := range len(secret) {
-		slices.Sort(ends[i])
-		for _, at := range slices.Compact(ends[i]) {
-			ends[i+1] = appendEnds(ends[i+1], text, at, secret[i])
+		if i > longest {
+			return 0
+		}
+		here := ends[i%len(ends)]
+		slices.Sort(here)
+		for _, at := range slices.Compact(here) {
+			next := &ends[(i+1)%len(ends)]
+			if *next = appendEnds(*next, text, at, secret[i]); len(*next) > 0 {
+				longest = max(longest, i+1)
+			}
 			// Go and JSON escape some letters as a whole, not each byte.
 			if r, size := utf8.DecodeRuneInString(secret[i:]); size > 1 {
 				if n := runeLen(text[at:], r); n > 0 {
-					ends[i+size] = append(ends[i+size], at+n)
+					after := &ends[(i+size)%len(ends)]
+					*after = append(*after, at+n)
+					longest = max(longest, i+size)
 				}
 			}
 		}
+		ends[i%len(ends)] = here[:0]
 	}
-	if last := ends[len(secret)]; len(last) > 0 {
-		return slices.Max(last)
+	if longest < len(secret) {
+		return 0
 	}
-	return 0
+	return slices.Max(ends[len(secret)%len(ends)])
 }
 
-// runeLen returns how much of s is an escape of r with any number of backslashes, and 0 if it is none.
+// runeLen returns how much of s is an escape of r with one or more backslashes, and 0 if it is
+// none.
 func runeLen(s string, r rune) int {
-	digits := strings.TrimLeft(s, `\`)
+	digits := s[backslashes(s):]
 	for _, format := range []string{"u%04x", "U%08x"} {
 		escape := fmt.Sprintf(format, r)
 		if len(digits) < len(s) && len(digits) >= len(escape) && strings.EqualFold(digits[:len(escape)], escape) {
@@ -83,6 +102,18 @@ func runeLen(s string, r rune) int {
 		}
 	}
 	return 0
+}
+
+// maxDepth is how often something may be escaped: more costs time in texts that a peer has made up.
+const maxDepth = 4
+
+// backslashes returns how many s begins with: quoting doubles them.
+func backslashes(s string) int {
+	n := 0
+	for n < len(s) && n < 1<<maxDepth && s[n] == '\\' {
+		n++
+	}
+	return n
 }
 
 // entities are the characters that HTML writes in another way.
@@ -93,8 +124,8 @@ var entities = map[byte][]string{
 // letters are the escapes of Go and JSON that have a letter.
 const letters, lettersMean = "abfnrtv", "\a\b\f\n\r\t\v"
 
-// appendEnds appends the places at which b may end that begins at text[at:]: as it is, escaped for a URL
-// any number of times, quoted for Go or JSON any number of times, or escaped for HTML.
+// appendEnds appends the places at which b may end that begins at text[at:]: as it is, escaped for
+// a URL or quoted for Go or JSON, up to maxDepth times, or escaped for HTML.
 func appendEnds(ends []int, text string, at int, b byte) []int {
 	rest := text[at:]
 	if rest == "" {
@@ -109,7 +140,7 @@ func appendEnds(ends []int, text string, at int, b byte) []int {
 			ends = append(ends, at+1)
 		}
 	case '%':
-		for n := 1; ; n += len("25") {
+		for n := 1; n <= 1+maxDepth*len("25"); n += len("25") {
 			escaped, ok := hexByte(rest[n:])
 			if ok && (escaped == b || escaped == '+' && b == ' ') {
 				ends = append(ends, at+n+2)
@@ -119,7 +150,7 @@ func appendEnds(ends []int, text string, at int, b byte) []int {
 			}
 		}
 	case '\\':
-		n := len(rest) - len(strings.TrimLeft(rest, `\`))
+		n := backslashes(rest)
 		if b == '\\' {
 			for k := 2; k <= n; k *= 2 {
 				ends = append(ends, at+k)
@@ -158,8 +189,8 @@ func escapeLen(s string, b byte) int {
 	return 0
 }
 
-// withoutURLs cuts the user part, the query and the fragment out of everything in s that looks like a
-// URL.
+// withoutURLs cuts the user part, the query and the fragment out of everything in s that looks like
+// a URL.
 func withoutURLs(s string) string {
 	var out strings.Builder
 	for {
@@ -175,11 +206,11 @@ func withoutURLs(s string) string {
 	}
 }
 
-// authority takes apart what follows the "://" of a URL. It returns what to show in place of the first
-// skip bytes of s.
+// authority takes apart what follows the "://" of a URL. It returns what to show in place of the
+// first skip bytes of s.
 func authority(s string) (kept string, skip int) {
-	// A password may hold anything, if nobody has escaped it: all before the last @ may belong to it, up
-	// to where the next URL or line begins.
+	// A password may hold anything, if nobody has escaped it: all before the last @ may belong to
+	// it, up to where the next URL or line begins.
 	area := s
 	if i := strings.IndexAny(area, "\r\n\"'`<>"); i >= 0 {
 		area = area[:i]

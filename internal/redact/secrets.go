@@ -1,6 +1,6 @@
-// Package redact keeps secrets out of the texts of errors. The errors of a network are told by what is
-// known to be safe of them, see [Secrets.Transport]; those of a user's own functions, whose texts may
-// hold anything, are filtered, see [Secrets.Hook].
+// Package redact keeps secrets out of the texts of errors. The errors of a network are told by what
+// is known to be safe of them, see [Secrets.Transport]; those of a user's own functions, whose
+// texts may hold anything, are filtered, see [Secrets.Hook].
 package redact
 
 import (
@@ -41,8 +41,8 @@ func (s *Secrets) AddURL(u *url.URL) {
 	s.add(both, password, base64.StdEncoding.EncodeToString([]byte(both)))
 }
 
-// AddHeader adds all values, and the parts of each: in "Bearer abc" or "theme=dark; session=abc" the
-// token alone is a secret, too.
+// AddHeader adds all values, and the parts of each: in "Bearer abc" or "theme=dark; session=abc"
+// the token alone is a secret, too.
 func (s *Secrets) AddHeader(header http.Header) {
 	for _, values := range header {
 		for _, v := range values {
@@ -64,7 +64,8 @@ func (s *Secrets) AddCookies(cookies []*http.Cookie) {
 	}
 }
 
-// AddSubprotocols adds subprotocols, in which some APIs expect a token, often behind a word and a dot.
+// AddSubprotocols adds subprotocols, in which some APIs expect a token, often behind a word and a
+// dot.
 func (s *Secrets) AddSubprotocols(protocols []string) {
 	for _, p := range protocols {
 		s.AddValue(p)

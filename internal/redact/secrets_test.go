@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// leaked returns the first of the secrets that text holds. The mark itself is none, nor is what it makes
-// with its neighbours.
+// leaked returns the first of the secrets that text holds. The mark itself is none, nor is what it
+// makes with its neighbours.
 func leaked(text string, secrets ...string) string {
 	for _, part := range strings.Split(text, Mark) {
 		for _, secret := range secrets {
@@ -59,8 +59,8 @@ func spellings(s string) []string {
 	}
 }
 
-// shows reports whether text has a secret in any spelling: it is decoded in every way as often as there
-// is anything to decode.
+// shows reports whether text has a secret in any spelling: it is decoded in every way as often as
+// there is anything to decode.
 func shows(text, secret string) bool {
 	for _, part := range strings.Split(text, Mark) {
 		for _, form := range spellings(secret) {
@@ -128,6 +128,7 @@ func TestEverySpelling(t *testing.T) {
 		{"cookie of a jar", "jar-token", func(s *Secrets) { s.AddCookies([]*http.Cookie{{Name: "session", Value: "jar-token"}}) }},
 		{"subprotocol", "protocol-token", func(s *Secrets) { s.AddSubprotocols([]string{"chat", "protocol-token"}) }},
 		{"subprotocol behind a word", "protocol-token", func(s *Secrets) { s.AddSubprotocols([]string{"bearer.protocol-token"}) }},
+		{"no URL", "another-secret", func(s *Secrets) { s.AddURL(nil); s.AddValue("another-secret") }},
 		{"letters of all kinds", "日本語\x00\xff\n'\\%41%", func(s *Secrets) { s.AddValue("日本語\x00\xff\n'\\%41%") }},
 	}
 	for _, test := range tests {
@@ -190,8 +191,8 @@ func TestOverlaps(t *testing.T) {
 	}
 }
 
-// FuzzHook puts secrets into a handshake, and the handshake into errors as hooks write them: none of
-// the secrets may be left, in any spelling.
+// FuzzHook puts secrets into a handshake, and the handshake into errors as hooks write them: none
+// of the secrets may be left, in any spelling.
 func FuzzHook(f *testing.F) {
 	f.Add("token1", "Bearer token2", "token3", "before ", " after")
 	f.Add("a+b/c==d", "session=abc123; theme=dark", "p:a@s/s?w#d", "https://example.com/?q=", "\"")
