@@ -217,5 +217,5 @@ func withLast(err, last error) error {
 	if last == nil || errors.Is(last, err) {
 		return err
 	}
-	return errorf("%w: %w", err, last)
+	return errorf("no connection: %w; the last failure: %w", err, last)
 }

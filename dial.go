@@ -115,9 +115,8 @@ func (d *dialer) request(ctx context.Context) (*http.Request, error) {
 	}
 	// Empty means the host of the URL, also after Prepare has changed that.
 	req.Host = ""
-	ended := callback.Do(func() { err = d.opts.Prepare(req) })
-	if ended != nil {
-		err = errors.New("it has ended its goroutine, as runtime.Goexit does")
+	if callback.Do(func() { err = d.opts.Prepare(req) }) != nil {
+		err = errHookGoexit
 	}
 	if err != nil {
 		secrets := d.secrets(req)

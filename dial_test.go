@@ -312,7 +312,7 @@ func TestPassingFailures(t *testing.T) {
 		"503":           {speaking(t, "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "503 Service Unavailable"},
 		"429":           {speaking(t, "HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "429 Too Many Requests"},
 		"408":           {speaking(t, "HTTP/1.1 408 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "408 Request Timeout"},
-		"Goexit":        {silent, &Options{Prepare: func(*http.Request) error { runtime.Goexit(); return nil }}, "Prepare: it has ended its goroutine"},
+		"Goexit":        {silent, &Options{Prepare: func(*http.Request) error { runtime.Goexit(); return nil }}, "Prepare: the hook has called runtime.Goexit"},
 	}
 	for name, test := range tests {
 		_, err := dialOnce(t, test.url, test.opts)

@@ -77,8 +77,8 @@ func (e *endedError) Is(target error) bool {
 	return target == ErrClosed || errors.Is(e.why, target)
 }
 
-// As instead of Unwrap: a loop around Read that skips messages that are too large must end, although
-// the client may have ended because a URL was.
+// As instead of Unwrap: a loop around Read that skips messages that are too large must end,
+// although the client may have ended because a URL was.
 func (e *endedError) As(target any) bool {
 	if _, ok := target.(**TooLargeError); ok {
 		return false
@@ -86,8 +86,8 @@ func (e *endedError) As(target any) bool {
 	return errors.As(e.why, target)
 }
 
-// An OptionError says that Dial was called with an argument or an option that
-// cannot work. Nothing was connected.
+// An OptionError says that Dial was called with an argument or an option that cannot work. Nothing
+// was connected.
 type OptionError struct {
 	Field   string // "url", "Keepalive.Interval", ...
 	Problem string
@@ -164,8 +164,8 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("apigws: closed by the gateway: %d %q", e.Code, e.Reason)
 }
 
-// rejects reports whether the close code blames something that was sent:
-// sending it again would end the next connection too.
+// rejects reports whether the close code blames something that was sent: sending it again would end
+// the next connection too.
 func (e *CloseError) rejects() bool {
 	switch e.Code {
 	case 1002, 1003, 1007, 1009:
@@ -174,11 +174,11 @@ func (e *CloseError) rejects() bool {
 	return false
 }
 
-// A TooLargeError says that a message is larger than Limits.Message, or a URL
-// longer than Limits.URL. A message to be written was not sent; one that was
-// received has been skipped. The connection stays.
+// A TooLargeError says that a message is larger than Limits.Message, or a URL longer than
+// Limits.URL. A message to be written was not sent; one that was received has been skipped. The
+// connection stays.
 type TooLargeError struct {
-	Size, Limit int
+	Size, Limit int // in bytes
 }
 
 // Error tells both numbers.
@@ -186,16 +186,15 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("apigws: %d bytes exceed the limit of %d", e.Size, e.Limit)
 }
 
-// A GatewayError is an error frame of the gateway itself: a text message such
-// as
+// A GatewayError is an error frame of the gateway itself: a text message such as
 //
-// 	{"message": "Forbidden", "connectionId":"eHrdFcnvvHcCE-w=", "requestId":"eHrjDEuVPHcFWMg="}
+//	{"message": "Forbidden", "connectionId":"eHrdFcnvvHcCE-w=", "requestId":"eHrjDEuVPHcFWMg="}
 //
-// that answers a message it could not route or whose integration failed. The
-// connection stays open. A backend can send the same keys, so the frame is
-// recognised, not authenticated.
+// that answers a message it could not route or whose integration failed. The connection stays open.
+// A backend can send the same keys, so the frame is recognised, not authenticated.
 type GatewayError struct {
-	Message      string `json:"message"` // "Forbidden", "Internal server error", "Endpoint request timed out", ...
+	// Message is "Forbidden", "Internal server error", "Endpoint request timed out", ...
+	Message      string `json:"message"`
 	ConnectionID string `json:"connectionId"`
 	RequestID    string `json:"requestId"`
 }
@@ -205,12 +204,11 @@ func (e *GatewayError) Error() string {
 	return fmt.Sprintf("apigws: gateway error: %s (request %s)", e.Message, e.RequestID)
 }
 
-// maxGatewayError bounds what is looked at: the frames seen are of about 100
-// bytes.
+// maxGatewayError bounds what is looked at: the frames seen are of about 100 bytes.
 const maxGatewayError = 1024
 
-// parseGatewayError returns the error frame that p is, or nil. It must have
-// exactly the three keys, in any order and spacing, all of them strings.
+// parseGatewayError returns the error frame that p is, or nil. It must have exactly the three keys,
+// in any order and spacing, all of them strings.
 func parseGatewayError(p []byte) *GatewayError {
 	if len(p) > maxGatewayError || len(p) == 0 || p[0] != '{' && p[0] > ' ' {
 		return nil

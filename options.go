@@ -15,8 +15,8 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// Options say how to connect and how to stay connected. A nil *Options and
-// the zero value of every field mean the defaults. Dial copies them.
+// Options say how to connect and how to stay connected. A nil *Options and the zero value of every
+// field mean the defaults. Dial copies them.
 type Options struct {
 	// HTTPClient makes the handshakes: its Transport brings TLS settings,
 	// proxies and dialling. Redirects are not followed, whatever its
@@ -26,12 +26,15 @@ type Options struct {
 	// Header is sent with every handshake.
 	Header http.Header
 
-	// Prepare, when set, is called before every handshake, reconnects
-	// included, and may change the URL's query and the headers of the
-	// request: a fresh token, a SigV4 signature. The request is a GET in its
-	// https form (http for ws), without the upgrade headers. req.Context()
-	// ends with the handshake's timeout. An error fails the attempt; it is
-	// retried unless Reconnect.Retry says otherwise.
+	// Prepare, when set, is called before every handshake, reconnects included, and may change the
+	// URL and the headers of the request: a fresh token, a SigV4 signature, another host. The
+	// request is a GET in its https form (http for ws), without the upgrade headers. Its Host is
+	// empty, which means that of the URL, also after a change; one that Prepare sets is sent.
+	//
+	// req.Context() ends with the handshake's timeout and with the client. Prepare holds up the
+	// handshake and Close until it returns, so it must heed that. An error fails the attempt,
+	// which is retried unless Reconnect.Retry says otherwise; an *OptionError, and a URL or a header
+	// with which New would have returned one, end the client.
 	Prepare func(req *http.Request) error
 
 	// Subprotocols are offered in the handshake. The gateway picks none
@@ -105,13 +108,11 @@ type Options struct {
 	wallClock func() time.Time
 }
 
-// Keepalive says how a connection is kept from falling silent. A PING is due
-// one Interval after the last frame received; any inbound frame proves that
-// the peer is alive.
+// Keepalive says how a connection is kept from falling silent. A PING is due one Interval after the
+// last frame received; any inbound frame proves that the peer is alive.
 //
-// API Gateway answers PINGs, and they reset its idle timer; both were
-// measured, independently, and neither is documented by AWS. Message is the
-// documented way: data.
+// API Gateway answers PINGs, and they reset its idle timer; both were measured, independently, and
+// neither is documented by AWS. Message is the documented way: data.
 type Keepalive struct {
 	// Interval is the silence after which a PING is sent. Default 55s: two
 	// fit in the strictest idle limit, with time to miss one. It must be
@@ -140,8 +141,8 @@ type Keepalive struct {
 	Disabled bool
 }
 
-// Reconnect says how a client gets back after a break, and how it renews a
-// connection before the gateway ends it.
+// Reconnect says how a client gets back after a break, and how it renews a connection before the
+// gateway ends it.
 type Reconnect struct {
 	// Backoff makes the policy of waiting between attempts. The default is
 	// exponential from 0.5s to 30s with full jitter and never gives up. When
@@ -287,8 +288,8 @@ func checkHeader(header http.Header) error {
 	return nil
 }
 
-// parseURL checks the URL to dial and returns it in its https form: the form
-// that Prepare sees and SigV4 signs. Its errors name no query.
+// parseURL checks the URL to dial and returns it in its https form: the form that Prepare sees and
+// SigV4 signs. Its errors name no query.
 func (o *Options) parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {

@@ -26,13 +26,19 @@ const (
 	cookieSecret   = "cookie-secret"
 	prepareSecret  = "prepared+secret"
 	prepareSecret2 = "prepared-header-secret"
-	proxySecret    = "proxy-password"
+	proxySecret    = "proxy/pass?word#with space"
+	protocolSecret = "protocol-secret"
+	jarSecret      = "jar-secret"
+	quotedSecret   = "quoted, secret"
 )
 
 func visible(text string) []string {
 	var found []string
-	for _, s := range []string{urlSecret, userSecret, headerSecret, cookieSecret, prepareSecret, prepareSecret2, proxySecret} {
-		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s)} {
+	for _, s := range []string{urlSecret, userSecret, headerSecret, cookieSecret, prepareSecret, prepareSecret2,
+		proxySecret, protocolSecret, jarSecret, quotedSecret} {
+		escaped := url.QueryEscape(s)
+		for _, form := range []string{s, escaped, url.PathEscape(s), url.QueryEscape(escaped),
+			strings.NewReplacer("%2F", "%2f", "%3D", "%3d").Replace(escaped)} {
 			if strings.Contains(text, form) {
 				found = append(found, form)
 			}
@@ -41,12 +47,22 @@ func visible(text string) []string {
 	return found
 }
 
-// noSecret checks an error, what it wraps, and what errors.As gets out of it.
+// noSecret checks an error, what it wraps, and what errors.As gets out of it; and that it says
+// once, at the beginning, whose it is.
 func noSecret(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
 		return
 	}
+	if err != context.Canceled && err != context.DeadlineExceeded && // a context's own
+		(!strings.HasPrefix(err.Error(), "apigws: ") || strings.Count(err.Error(), "apigws:") != 1) {
+		t.Errorf("the text of the error is %q", err)
+	}
+	nothingVisible(t, err)
+}
+
+func nothingVisible(t *testing.T, err error) {
+	t.Helper()
 	for _, verb := range []string{"%v", "%+v", "%#v", "%q"} {
 		if found := visible(fmt.Sprintf(verb, err)); found != nil {
 			t.Errorf("%q is visible in %s: %q", found, verb, err)
@@ -54,10 +70,12 @@ func noSecret(t *testing.T, err error) {
 	}
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
-		noSecret(t, e.Unwrap())
+		if e := e.Unwrap(); e != nil {
+			nothingVisible(t, e)
+		}
 	case interface{ Unwrap() []error }:
 		for _, e := range e.Unwrap() {
-			noSecret(t, e)
+			nothingVisible(t, e)
 		}
 	}
 	var (
@@ -111,9 +129,11 @@ func (r *trace) check() {
 func (r *trace) secretive(gw *gatewaytest.Server) *apigws.Options {
 	handler := slog.NewJSONHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug - 4})
 	return &apigws.Options{
-		HTTPClient: gw.Client(),
+		HTTPClient:   &http.Client{Transport: gw.Client().Transport, Jar: jar{}},
+		Subprotocols: []string{"chat", "bearer." + protocolSecret},
 		Header: http.Header{
 			"Authorization": {"Bearer " + headerSecret},
+			"X-Quoted":      {`user="me", token="` + quotedSecret + `"`},
 			"Cookie":        {"theme=dark; session=" + cookieSecret},
 		},
 		Prepare: func(req *http.Request) error {
@@ -131,6 +151,15 @@ func (r *trace) secretive(gw *gatewaytest.Server) *apigws.Options {
 		Reconnect: every(time.Second),
 	}
 }
+
+// A jar has one cookie for every URL.
+type jar struct{}
+
+func (jar) Cookies(*url.URL) []*http.Cookie {
+	return []*http.Cookie{{Name: "session", Value: jarSecret}}
+}
+
+func (jar) SetCookies(*url.URL, []*http.Cookie) {}
 
 func secretURL(gw *gatewaytest.Server) string {
 	u, err := url.Parse(gw.URL)
@@ -202,11 +231,14 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// Whatever fails, and however much it says of what it was given: hooks,
-// transports, proxies, dialling.
+// Whatever fails, and however much it says of what it was given: hooks, transports, proxies,
+// dialling.
 func TestNoSecretInFailures(t *testing.T) {
 	everything := func(req *http.Request) string {
 		text := fmt.Sprintf("%s with %v and %q", req.URL, req.Header, req.URL.Query())
+		text += url.QueryEscape(req.URL.RawQuery) + strings.ToLower(url.QueryEscape(urlSecret))
+		text += strings.Join([]string{"", urlSecret, url.PathEscape(urlSecret), quotedSecret, jarSecret, protocolSecret,
+			`"` + userSecret + `"`}, ", ")
 		for _, cookie := range req.Cookies() {
 			text += ", " + cookie.Value
 		}
@@ -235,6 +267,11 @@ func TestNoSecretInFailures(t *testing.T) {
 		"transport": func(_ *gatewaytest.Server, opts *apigws.Options) {
 			opts.HTTPClient = &http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
 				return nil, errors.New("cannot send " + everything(req))
+			}), Jar: jar{}}
+		},
+		"transport that wraps": func(_ *gatewaytest.Server, opts *apigws.Options) {
+			opts.HTTPClient = &http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+				return nil, fmt.Errorf("cannot send %s: %w", everything(req), &telling{everything(req)})
 			})}
 		},
 		"dialling": func(gw *gatewaytest.Server, opts *apigws.Options) {
@@ -258,6 +295,17 @@ func TestNoSecretInFailures(t *testing.T) {
 					return nil, fmt.Errorf("http://me:%s@proxy does not serve %s", proxySecret, everything(req))
 				},
 			}}
+		},
+		"proxy that cannot be parsed": func(_ *gatewaytest.Server, opts *apigws.Options) {
+			opts.HTTPClient = &http.Client{Transport: &http.Transport{
+				Proxy: func(*http.Request) (*url.URL, error) { return url.Parse("http://me:" + proxySecret + "@proxy:3128") },
+			}}
+		},
+		"proxy of which Prepare tells": func(_ *gatewaytest.Server, opts *apigws.Options) {
+			opts.Prepare = func(*http.Request) error {
+				_, err := url.Parse("http://me:" + proxySecret + "@proxy:3128")
+				return err
+			}
 		},
 		"timeout":  func(gw *gatewaytest.Server, _ *apigws.Options) { gw.Hold(true) },
 		"refusal":  func(gw *gatewaytest.Server, _ *apigws.Options) { gw.Refuse(404, -1) },
@@ -314,8 +362,7 @@ func TestNoSecretInOptionErrors(t *testing.T) {
 	}
 }
 
-// The redaction leaves the identity of an error: what a Retry or an OnState
-// wants to know.
+// The redaction leaves the identity of an error: what a Retry or an OnState wants to know.
 func TestRedactionKeepsIdentity(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		gw.Hold(true)
@@ -341,6 +388,12 @@ func TestRedactionKeepsIdentity(t *testing.T) {
 		}
 	})
 }
+
+// telling is an error of a transport that tells everything.
+type telling struct{ text string }
+
+func (e *telling) Error() string { return e.text }
+func (e *telling) Timeout() bool { return false }
 
 type ownError struct{ code int }
 
