@@ -5,7 +5,7 @@ step "the examples"
 go run ./examples/quickstart # the first command of the README
 go run ./examples/idle
 go run ./examples/chat -demo
-go run ./examples/service -demo
+go run -C examples/service . -demo
 go run ./internal/herd
 
 step "the command"

@@ -2,12 +2,14 @@
 // API, as one would run it in production: /healthz, /metrics, graceful
 // shutdown, and a subscription that comes back with the connection.
 //
-//	go run ./examples/service -demo   # tells its story and ends
-//	go run ./examples/service         # then, from another terminal:
+//	go run -C examples/service . -demo   # tells its story and ends
+//	go run -C examples/service .         # then, from another terminal:
 //	curl -d book http://127.0.0.1:8081/orders       # to the gateway and back
 //	curl -X POST http://127.0.0.1:8081/debug/drop   # resets the connection; watch the log
 //	curl http://127.0.0.1:8081/healthz
 //	curl http://127.0.0.1:8081/metrics
+//
+// It is a module of its own because its metrics need Prometheus' library.
 //
 // With -url it connects to a real gateway, whose backend answers
 // {"action":"subscribe"} with {"action":"subscribed"} and sends each "order" to

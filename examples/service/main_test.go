@@ -30,8 +30,8 @@ func TestDemo(t *testing.T) {
 		"msg=subscribed connection=2 missed=",
 		"> POST /orders pencil\n< 201 Created\n",
 		"> GET /metrics \n< 200 OK\n",
-		"\napigws_connects_total 2\n",
-		"\napigws_lost_network_total 1\n",
+		"\napigws_connections_lost_total{cause=\"network\",client=\"orders\"} 1\n",
+		"\napigws_connects_total{client=\"orders\",outcome=\"connected\"} 2\n",
 		"msg=\"shutting down\"\n",
 		"msg=closed sent=4 received=4\n",
 	} {
