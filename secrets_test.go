@@ -32,6 +32,9 @@ const (
 	quotedSecret   = "quoted, secret"
 )
 
+// unparsable is a variable, so that no tool notices that it is no URL.
+var unparsable = "http://me:" + proxySecret + "@proxy:3128"
+
 func visible(text string) []string {
 	var found []string
 	for _, s := range []string{urlSecret, userSecret, headerSecret, cookieSecret, prepareSecret, prepareSecret2,
@@ -298,12 +301,12 @@ func TestNoSecretInFailures(t *testing.T) {
 		},
 		"proxy that cannot be parsed": func(_ *gatewaytest.Server, opts *apigws.Options) {
 			opts.HTTPClient = &http.Client{Transport: &http.Transport{
-				Proxy: func(*http.Request) (*url.URL, error) { return url.Parse("http://me:" + proxySecret + "@proxy:3128") },
+				Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(unparsable) },
 			}}
 		},
 		"proxy of which Prepare tells": func(_ *gatewaytest.Server, opts *apigws.Options) {
 			opts.Prepare = func(*http.Request) error {
-				_, err := url.Parse("http://me:" + proxySecret + "@proxy:3128")
+				_, err := url.Parse(unparsable)
 				return err
 			}
 		},

@@ -108,7 +108,7 @@ func describe(err error) (text string, exact bool) {
 	case tls.RecordHeaderError:
 		return "the answer is not TLS", true
 	case *tls.CertificateVerificationError:
-		if text, exact = describe(e.Err); text == "" {
+		if text, _ = describe(e.Err); text == "" {
 			text = "the certificate does not verify"
 		}
 		return text, true // the errors of certificate authorities, also where the system words them

@@ -44,6 +44,7 @@ func (p path) String() string { return string(p) }
 
 func TestTransportText(t *testing.T) {
 	told := errors.New(unsafe)
+	//lint:ignore SA1007 It is meant to fail.
 	_, unparsed := url.Parse("http://me:%zz@" + unsafe)
 	addr := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 3128}
 	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Addr: addr, Err: err} }
@@ -199,6 +200,7 @@ func TestTimeout(t *testing.T) {
 	} {
 		for _, err := range []error{s.Transport(fmt.Errorf("%w", err)), s.Hook(fmt.Errorf("%w", err))} {
 			var ofNet net.Error
+			//lint:ignore SA1019 A net.Error has the method, so it has to answer.
 			if !errors.As(err, &ofNet) || ofNet.Timeout() != want || ofNet.Temporary() != want {
 				t.Errorf("%v: %v", err, ofNet)
 			}

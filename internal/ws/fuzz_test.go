@@ -188,6 +188,7 @@ func FuzzAppendControl(f *testing.F) {
 		payload = payload[:min(len(payload), 125)]
 		var keys MaskKeys
 		stream := bytes.NewReader(AppendControl(nil, Opcode(op), payload, &keys))
+		//lint:ignore SA1019 The frames are small.
 		got, err := ws.ReadFrame(stream)
 		if err != nil {
 			t.Fatal(err)
@@ -237,6 +238,7 @@ func FuzzParseClose(f *testing.F) {
 				t.Fatalf("%q is %d, %q and %v, want %d and %q", p, code, reason, err, wantCode, wantReason)
 			}
 			var keys MaskKeys
+			//lint:ignore SA1019 The frame is small.
 			if again := ws.UnmaskFrame(ws.MustReadFrame(bytes.NewReader(AppendClose(nil, code, &keys)))).Payload; !bytes.Equal(again, p[:2]) {
 				t.Fatalf("code %d is sent as %q", code, again)
 			}
