@@ -20,8 +20,8 @@ var sizes = []struct {
 	n    int
 }{{"128B", 128}, {"4KiB", 4 << 10}, {"64KiB", 64 << 10}}
 
-// BenchmarkNext reads messages that are there already, each into memory of its own, and checks that text is
-// UTF-8: here, with gobwas/ws and with coder/websocket.
+// BenchmarkNext reads messages that are there already, each into memory of its own, and checks that
+// text is UTF-8: here, with gobwas/ws and with coder/websocket.
 func BenchmarkNext(b *testing.B) {
 	for _, size := range sizes {
 		ascii := strings.Repeat("x", size.n)

@@ -7,8 +7,8 @@ import (
 )
 
 // A buffer reads ahead from a source. It is small while little comes in, so that an idle connection
-// costs little. When a read fills the small buffer, or a payload is known not to fit into it, the next read
-// goes into a large one, which is borrowed until a read fails to fill it.
+// costs little. When a read fills the small buffer, or a payload is known not to fit into it, the
+// next read goes into a large one, which is borrowed until a read fails to fill it.
 type buffer struct {
 	src   io.Reader
 	err   error // returned by the source together with bytes, or by fail: there is no further read
@@ -68,8 +68,8 @@ func (b *buffer) next(n int64) ([]byte, error) {
 	return b.take(int(min(n, int64(b.end-b.start))))
 }
 
-// some reads at least one byte into p, which has room for at least one. If p is as large as the large buffer,
-// the bytes go there straight from the source.
+// some reads at least one byte into p, which has room for at least one. If p is as large as the
+// large buffer, the bytes go there straight from the source.
 func (b *buffer) some(p []byte) (int, error) {
 	if b.start == b.end {
 		if len(p) >= largeBuf {
@@ -104,8 +104,8 @@ func (b *buffer) fill(want int64) error {
 	return err
 }
 
-// readSrc reads into p, which has room for at least one byte, and returns an error only if there are
-// no bytes.
+// readSrc reads into p, which has room for at least one byte, and returns an error only if there
+// are no bytes.
 func (b *buffer) readSrc(p []byte) (n int, err error) {
 	if b.err != nil {
 		return 0, b.err

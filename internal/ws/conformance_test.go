@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The tables of the conformance tests name the section of RFC 6455 that a row is about, or the family
-// of cases of the Autobahn test suite.
+// The tables of the conformance tests name the section of RFC 6455 that a row is about, or the
+// family of cases of the Autobahn test suite.
 
 func TestFrames(t *testing.T) {
 	for _, c := range []row{

@@ -49,8 +49,8 @@ func TestValidText(t *testing.T) {
 	}
 }
 
-// TestInvalidText has the cases of family 6 that are not UTF-8. The byte that makes them so is the one
-// before the bar; where there is no bar, it is the end of the message.
+// TestInvalidText has the cases of family 6 that are not UTF-8. The byte that makes them so is the
+// one before the bar; where there is no bar, it is the end of the message.
 func TestInvalidText(t *testing.T) {
 	type malformed struct{ name, text string }
 	all := []malformed{
@@ -139,8 +139,8 @@ func TestInvalidText(t *testing.T) {
 	}
 }
 
-// viable reports whether p can be continued to UTF-8. It tries, so that it shares nothing with what it
-// checks.
+// viable reports whether p can be continued to UTF-8. It tries, so that it shares nothing with what
+// it checks.
 func viable(p []byte) bool {
 	// In each row of table 3-7 of the Unicode standard, one of these may come next.
 	next := []byte{0x80, 0x90, 0xa0}
@@ -163,8 +163,8 @@ func viable(p []byte) bool {
 	return false
 }
 
-// TestEveryCharacter checks every sequence of up to four bytes that matters: every first byte, every second
-// byte, and the edges of the ranges of a third and fourth.
+// TestEveryCharacter checks every sequence of up to four bytes that matters: every first byte,
+// every second byte, and the edges of the ranges of a third and fourth.
 func TestEveryCharacter(t *testing.T) {
 	edges := []byte{0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xe0, 0xf0, 0xff}
 	var try func(p []byte, before utf8Check)

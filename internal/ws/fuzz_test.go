@@ -12,7 +12,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// FuzzReader holds the Reader against gobwas/ws: for any bytes, the same messages, and the same end.
+// FuzzReader holds the Reader against gobwas/ws: for any bytes, the same messages, and the same
+// end.
 func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
 		"", "\x81\x05Hello", "\x01\x03Hel\x80\x02lo", "\x89\x05Hello\x8a\x00", "\x88\x02\x03\xe8",
@@ -42,11 +43,12 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// reference returns what readAll should. gobwas/ws reads and checks the headers; it differs in two ways:
+// reference returns what readAll should. gobwas/ws reads and checks the headers; it differs in two
+// ways:
 //
 //   - It accepts lengths that are not in their shortest form.
-//   - It checks a header when all of it is there. So a header that has been cut off is completed here, in
-//     the way that does no harm.
+//   - It checks a header when all of it is there. So a header that has been cut off is completed
+//     here, in the way that does no harm.
 //
 // It leaves it to the caller to put messages together and to check text.
 func reference(in []byte, limit int) (messages []string, end string) {
@@ -115,7 +117,8 @@ func reference(in []byte, limit int) (messages []string, end string) {
 }
 
 // lastCharacter returns the end of p that viable has to look at: what is left without the longest
-// beginning that is UTF-8, if that is short. If it is long, p is not viable, and neither is its end.
+// beginning that is UTF-8, if that is short. If it is long, p is not viable, and neither is its
+// end.
 func lastCharacter(p []byte) []byte {
 	for len(p) > 0 {
 		_, size := utf8.DecodeRune(p)
@@ -127,8 +130,8 @@ func lastCharacter(p []byte) []byte {
 	return p
 }
 
-// FuzzAppendMessage has frames read back by gobwas/ws: the payload is whole, and no frame is larger than
-// allowed.
+// FuzzAppendMessage has frames read back by gobwas/ws: the payload is whole, and no frame is larger
+// than allowed.
 func FuzzAppendMessage(f *testing.F) {
 	f.Add(5, 3, []byte("hello"))
 	f.Add(0, 1, []byte{})
@@ -203,8 +206,8 @@ func FuzzAppendControl(f *testing.F) {
 	})
 }
 
-// FuzzParseClose holds ParseClose against gobwas/ws, which differs in two ways: it does not know the codes
-// that were registered after RFC 6455 (1012 to 1014), and it accepts codes above 4999.
+// FuzzParseClose holds ParseClose against gobwas/ws, which differs in two ways: it does not know
+// the codes that were registered after RFC 6455 (1012 to 1014), and it accepts codes above 4999.
 func FuzzParseClose(f *testing.F) {
 	for _, seed := range []string{
 		"", "\x03", "\x03\xe8", "\x03\xe9Going away", "\x03\xf1Max frame length of 32768 has been exceeded.",
@@ -252,8 +255,8 @@ func FuzzParseClose(f *testing.F) {
 	})
 }
 
-// FuzzUTF8 holds the check of text in pieces against the check of the whole. cuts has the lengths of the
-// pieces.
+// FuzzUTF8 holds the check of text in pieces against the check of the whole. cuts has the lengths
+// of the pieces.
 func FuzzUTF8(f *testing.F) {
 	for _, seed := range []string{"", "ASCII", "κόσμε", "𝄞𝄞", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x90\x80", "\xc0\xaf", "a\x80", "\xe1\xbd!"} {
 		f.Add([]byte(seed), []byte{1, 2, 0, 1, 1, 1})

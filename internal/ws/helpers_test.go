@@ -53,8 +53,8 @@ func closing(code uint16, reason string) string {
 	return string(binary.BigEndian.AppendUint16(nil, code)) + reason
 }
 
-// show describes a message in one line: `text "Hello"`, `close 1000 "bye"`, `binary of 65536`, `text
-// of 5, too large`.
+// show describes a message in one line: `text "Hello"`, `close 1000 "bye"`, `binary of 65536`,
+// `text of 5, too large`.
 func show(m Message) string {
 	name, ok := map[Opcode]string{Text: "text", Binary: "binary", Close: "close", Ping: "ping", Pong: "pong"}[m.Op]
 	switch {
@@ -132,16 +132,16 @@ type row struct {
 	name string // the section of RFC 6455, or the family of the Autobahn cases
 	in   string
 	want string // the messages as show describes them, with "; " between them
-	// end is "EOF", "unexpected EOF", "1002" or "1007". In the last two cases, the last byte of in is
-	// the one that breaks a rule: the Reader must not want to see another.
+	// end is "EOF", "unexpected EOF", "1002" or "1007". In the last two cases, the last byte of in
+	// is the one that breaks a rule: the Reader must not want to see another.
 	end   string
 	limit int // 0: 128 KiB
 }
 
 const nothing = -1 // as the limit of a row: only an empty message fits
 
-// check reads a row whole, byte by byte, in two pieces at each place where it is short, and in pieces
-// of random sizes.
+// check reads a row whole, byte by byte, in two pieces at each place where it is short, and in
+// pieces of random sizes.
 func (c row) check(t *testing.T) {
 	t.Helper()
 	t.Run(c.name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 // A Message is a control frame or a whole data message.
 type Message struct {
+	// Op is Text, Binary, Close, Ping or Pong.
 	Op Opcode
 	// Data is the payload. That of a control frame is valid until the next call of Next or
 	// Release. That of a data message belongs to the caller, and is nil if the message was larger
@@ -49,9 +50,9 @@ func (r *Reader) Init(src io.Reader, limit int) {
 // memory beyond what it had when it outgrew the limit.
 //
 // The error is io.EOF if the stream ends between two messages, and io.ErrUnexpectedEOF if it ends
-// anywhere else. It is an *Error if the peer breaks RFC 6455: for this, Next waits for no byte after
-// the one that breaks it. Other errors are those of the source. After an error, Next returns the
-// same error again.
+// anywhere else. It is an *Error if the peer breaks RFC 6455: for this, Next waits for no byte
+// after the one that breaks it. Other errors are those of the source. After an error, Next returns
+// the same error again.
 //
 // Next calls the Read method of the source only when it cannot go on with the bytes that it has.
 func (r *Reader) Next() (Message, error) {

@@ -105,8 +105,8 @@ func TestReadsOfTheSource(t *testing.T) {
 	}
 }
 
-// TestIdleMemory shows that the large buffer is given back before the Reader waits for a message that may be
-// long in coming, and that it is in use while traffic fills it.
+// TestIdleMemory shows that the large buffer is given back before the Reader waits for a message
+// that may be long in coming, and that it is in use while traffic fills it.
 func TestIdleMemory(t *testing.T) {
 	var r Reader
 	var pieces []string
@@ -183,13 +183,14 @@ func TestLargePayloadsAreNotCopied(t *testing.T) {
 	}
 }
 
-// TestMemory shows how much the messages of a hostile server take: the largest sum of the memory that a message
-// holds and that it moves to.
+// TestMemory shows how much the messages of a hostile server take: the largest sum of the memory
+// that a message holds and that it moves to.
 func TestMemory(t *testing.T) {
 	const limit = 1000
 	for _, c := range []struct {
-		name, in         string
-		calls, room, max int // of Alloc, at most: calls, bytes in one call, bytes in two that follow each other
+		name, in string
+		// At most so many calls of Alloc, bytes in one call, and in two that follow each other.
+		calls, room, max int
 	}{
 		{"empty", frame(finText, ""), 0, 0, 0},
 		{"one frame", frame(finText, text(limit)), 1, limit, limit},

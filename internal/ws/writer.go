@@ -42,8 +42,8 @@ func AppendMessage(buf, p []byte, limit int, keys *MaskKeys) []byte {
 	return appendFrame(buf, byte(op)|finBit, p, keys.next())
 }
 
-// AppendControl appends a control frame to buf and returns the extended buffer. It panics if op is not
-// the opcode of a control frame, or if the payload is longer than 125 bytes.
+// AppendControl appends a control frame to buf and returns the extended buffer. It panics if op is
+// not the opcode of a control frame, or if the payload is longer than 125 bytes.
 func AppendControl(buf []byte, op Opcode, payload []byte, keys *MaskKeys) []byte {
 	if !op.Control() || len(payload) > maxControl {
 		panic("ws: not a control frame")
@@ -70,8 +70,8 @@ func appendFrame(buf []byte, first byte, p []byte, key uint32) []byte {
 	return buf
 }
 
-// mask applies the masking of RFC 6455, section 5.3. It takes 32 bytes in one step, which is twice as
-// fast as eight (BenchmarkAppendMessage).
+// mask applies the masking of RFC 6455, section 5.3. It takes 32 bytes in one step, which is twice
+// as fast as eight (BenchmarkAppendMessage).
 func mask(p []byte, key uint32) {
 	key64 := uint64(key)<<32 | uint64(key)
 	for len(p) >= 32 {

@@ -96,8 +96,8 @@ func TestWritersPanic(t *testing.T) {
 	}
 }
 
-// TestAppendInto shows that the functions append: what is in the buffer stays, memory is used if there is
-// enough, and the payload of the caller is not changed.
+// TestAppendInto shows that the functions append: what is in the buffer stays, memory is used if
+// there is enough, and the payload of the caller is not changed.
 func TestAppendInto(t *testing.T) {
 	var keys MaskKeys
 	p := []byte(strings.Repeat("payload ", 15))

@@ -36,10 +36,12 @@ const maxControl = 125
 type Error struct {
 	// Code is the close code that answers the breach: 1002 (protocol error), or 1007 (invalid
 	// payload) for text that is not UTF-8.
-	Code    int
+	Code int
+	// Problem says what the peer did, in a few words.
 	Problem string
 }
 
+// Error says that the peer broke the protocol, and how.
 func (e *Error) Error() string { return "breach of RFC 6455: " + e.Problem }
 
 // The close codes of RFC 6455, section 7.4.1, that this package deals with.
