@@ -38,10 +38,9 @@ type Reader struct {
 	limit int64
 }
 
-// Init prepares r to read from src, and drops everything that r was doing. A data message with more
-// than limit bytes of payload is read to its end, but not kept.
+// Init prepares r to read from src, whatever r did before. A data message with more than limit
+// bytes of payload is read to its end, but not kept.
 func (r *Reader) Init(src io.Reader, limit int) {
-	r.Release()
 	*r = Reader{Alloc: r.Alloc, buffer: buffer{src: src}, limit: int64(limit)}
 }
 
@@ -61,7 +60,7 @@ func (r *Reader) Next() (Message, error) {
 			if r.op != Continuation {
 				err = noEOF(err)
 			}
-			return Message{}, r.fail(err)
+			return Message{}, err
 		}
 		m, complete, err := r.frame()
 		if err != nil {
@@ -194,11 +193,9 @@ func (r *Reader) grow(n int) []byte {
 	old := len(r.data)
 	size := old + n
 	if r.data == nil || size > cap(r.data) {
-		room := size
-		if old > 0 { // the frames after this one are probably like it
-			room = int(min(max(int64(size), 2*int64(old)), r.limit))
-		}
-		data := r.alloc(room)
+		// Doubling keeps the cost of many small frames low.
+		room := min(max(int64(size), 2*int64(old)), r.limit)
+		data := r.alloc(int(room))
 		copy(data, r.data)
 		r.data = data
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // A script is a source whose reads do what its functions say, one after another.
@@ -86,19 +87,31 @@ func TestNothingIsReadAfterAnError(t *testing.T) {
 }
 
 func TestReadsOfTheSource(t *testing.T) {
-	small := frame(finText, strings.Repeat("x", 50))
+	many := func(n int) string { return strings.Repeat(frame(finText, text(n)), 100_000/n) }
 	for _, c := range []struct {
-		name string
-		in   string
-		max  int // reads, with the one that finds the end
+		name  string
+		in    string
+		first int // bytes that the first read brings, if not 0
+		max   int // reads, with the one that finds the end
 	}{
-		{"a control frame comes with one read", frame(finPing, strings.Repeat("p", 125)), 2},
-		{"a message that fits comes with one read", frame(finText, strings.Repeat("x", smallBuf-4)), 2},
-		{"a message that does not comes with two", frame(finText, strings.Repeat("x", 16<<10)), 3},
-		{"a large one comes with as many as the source wants", frame(finText, strings.Repeat("x", 1<<20)), 3},
-		{"many come with few", strings.Repeat(small, 1000), 2 + (1000*len(small)+largeBuf-1)/largeBuf},
+		{"a control frame comes with one read", frame(finPing, strings.Repeat("p", 125)), 0, 2},
+		{"a message that fits comes with one read", frame(finText, text(smallBuf-4)), 0, 2},
+		{"a message that does not comes with two", frame(finText, text(16<<10)), 0, 3},
+		{"so does one whose header comes first", frame(finText, text(10_000)), 4, 3},
+		{"and one that is skipped", frame(finText, text(2<<20)), 10, 2 + (2<<20+largeBuf-1)/largeBuf},
+		{"a large one comes with as many as the source wants", frame(finText, text(1<<20)), 0, 3},
+		{"many small ones come with few", many(50), 0, 2 + (len(many(50))+largeBuf-1)/largeBuf},
+		{"so do larger ones", many(5000), 0, 2 + (len(many(5000))+largeBuf-1)/largeBuf},
 	} {
 		src := &source{in: c.in}
+		if c.first > 0 {
+			src.size = func() int {
+				if src.used == 0 {
+					return c.first
+				}
+				return len(c.in)
+			}
+		}
 		if _, err := readAll(src, 1<<20); err != io.EOF || src.reads > c.max {
 			t.Errorf("%s: %d reads, want %d; %v", c.name, src.reads, c.max, err)
 		}
@@ -332,6 +345,10 @@ func TestRelease(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
+	const size = unsafe.Sizeof(Reader{})
+	if size > 300 {
+		t.Errorf("a Reader has %d bytes, want at most 300", size)
+	}
 	place := make([]byte, 100_000)
 	for _, c := range []struct {
 		name, in string
@@ -352,6 +369,25 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations, want %v", c.name, got, c.want)
 		}
 		r.Release()
+	}
+}
+
+// TestLargeBufferIsShared shows that it is not allocated for each message that needs it.
+func TestLargeBufferIsShared(t *testing.T) {
+	message := frame(finText, text(5000))
+	rest := message
+	place := make([]byte, 5000)
+	var r Reader
+	r.Alloc = func(n int) []byte { return place[:n] }
+	r.Init(readFunc(func(p []byte) (int, error) { // a read brings no more than the end of a message
+		n := copy(p, rest)
+		if rest = rest[n:]; rest == "" {
+			rest = message
+		}
+		return n, nil
+	}), len(place))
+	if got := testing.AllocsPerRun(100, func() { r.Next() }); got != 0 {
+		t.Errorf("%v allocations, want none", got)
 	}
 }
 

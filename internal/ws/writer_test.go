@@ -82,7 +82,7 @@ func TestWritersPanic(t *testing.T) {
 		"a payload of 126 bytes": func() { AppendControl(nil, Ping, make([]byte, 126), &keys) },
 		"text":                   func() { AppendControl(nil, Text, nil, &keys) },
 		"a continuation":         func() { AppendControl(nil, Continuation, nil, &keys) },
-		"no room":                func() { AppendMessage(nil, []byte("x"), 0, &keys) },
+		"no room":                func() { AppendMessage(nil, nil, 0, &keys) },
 		"less than no room":      func() { AppendMessage(nil, nil, -1, &keys) },
 	} {
 		func() {
