@@ -3,15 +3,33 @@ package queue
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 )
 
-// ended is a context that has ended.
-var ended = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
+// ended is a context that has ended. It panics in a call that asks it again and again.
+var ended = &endedContext{Context: context.Background()}
+
+type endedContext struct {
+	context.Context
+	asked atomic.Int32
+}
+
+func (e *endedContext) Done() <-chan struct{} {
+	if e.asked.Add(1) > 1e6 {
+		panic("a call that should end does not")
+	}
+	return closed
+}
+
+func (e *endedContext) Err() error { return context.Canceled }
+
+// closed is a channel that is closed.
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
 }()
 
 func item(s string) Item { return Item{Data: []byte(s)} }
@@ -125,6 +143,14 @@ func want[T comparable](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+// same is want for queues, whose contents would fill pages.
+func same(t *testing.T, what string, got, want *Queue) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %p, want %p", what, got, want)
 	}
 }
 

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -84,10 +85,14 @@ func TestPushWaitsForRoom(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				q := New()
 				fill(t, q, tc.there, "-")
-				a, _ := pushing(t, q, item("a"))
+				a := begin("Push", func() bool {
+					next, added := q.Push(item("a"), t.Context().Done())
+					same(t, "next queue", next, q)
+					return added
+				})
 				a.waits(t)
 				tc.room(q)
-				want(t, "next queue", a.returns(t), q)
+				want(t, "added", a.returns(t), true)
 				want(t, "in the queue", rest(q), "a")
 			})
 		})
@@ -140,7 +145,7 @@ func TestPushStopped(t *testing.T) {
 		b, stop := pushing(t, q, item("b"))
 		c, _ := pushing(t, q, item("c"))
 		stop()
-		want(t, "next queue", b.returns(t), q)
+		same(t, "next queue", b.returns(t), q)
 		want(t, "Len", q.Len(), Messages+1)
 		q.Pop(ended, nil) // what was added without room counts
 		a.waits(t)
@@ -159,14 +164,17 @@ func TestPushStoppedWithRoom(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
 		fill(t, q, Messages, "-")
-		a, stop := pushing(t, q, item("a"))
-		want(t, "room for tokens", cap(q.pushers[0].added), 1)
+		ctx, stop := context.WithCancel(t.Context())
+		a := begin("Push", func() bool { _, added := q.Push(item("a"), ctx.Done()); return added })
+		if cap(q.pushers[0].added) == 0 { // the mutex would hang the test
+			t.Fatal("no room for a token")
+		}
 		q.mu.Lock()
 		stop() // the call is woken by this, and cannot go on before Unlock
 		var it Item
 		q.take(q.head, &it)
 		q.mu.Unlock()
-		a.returns(t)
+		want(t, "added", a.returns(t), true)
 		b, _ := pushing(t, q, item("b"))
 		b.waits(t) // and takes nothing that was meant for a
 		want(t, "in the queue", rest(q), "a b")
@@ -177,19 +185,50 @@ func TestPushStoppedWithRoom(t *testing.T) {
 
 // A Push that is stopped adds its item beyond the normal room, and drops it beyond the wide room.
 func TestPushStoppedWithoutWideRoom(t *testing.T) {
-	stop := make(chan struct{})
-	close(stop)
-	for size, want := range map[int]bool{WideBytes - Bytes - 2*overhead: true, WideBytes - Bytes - 2*overhead + 1: false} {
-		q := New()
-		q.TryPush(sized(Bytes))
-		if next, added := q.Push(sized(size), stop); added != want || next != q {
-			t.Errorf("%d bytes beside %d: added %v, want %v", size, Bytes, added, want)
-		}
-		if n := q.Len(); (n == 2) != want {
-			t.Errorf("%d items are in the queue", n)
-		}
-		atRest(t, q)
+	const room = WideBytes - Bytes - 2*overhead
+	for size, fits := range map[int]bool{room: true, room + 1: false} {
+		bubble(t, func(t *testing.T) {
+			q := New()
+			q.TryPush(sized(Bytes))
+			next, added := q.Push(sized(size), closed)
+			same(t, "next queue", next, q)
+			want(t, "added", added, fits)
+			want(t, "one more", q.Len() == 2, fits)
+			atRest(t, q)
+		})
 	}
+}
+
+// A Push that drops its item makes way for those behind it.
+func TestPushDroppedMakesWay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := New()
+		q.TryPush(sized(10))
+		large, stop := pushing(t, q, sized(WideBytes))
+		small, _ := pushing(t, q, item("a"))
+		small.waits(t)
+		stop()
+		large.returns(t)
+		small.returns(t)
+		want(t, "Len", q.Len(), 2)
+	})
+}
+
+// A Push that is stopped behind another one tells a PopMatch of its item.
+func TestPushStoppedWakesPopMatch(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := New()
+		q.TryPush(sized(10))
+		c := matching(t, q, "a")
+		first, _ := pushing(t, q, sized(WideBytes))
+		second, stop := pushing(t, q, item("a"))
+		second.waits(t)
+		c.waits(t)
+		stop()
+		second.returns(t)
+		want(t, "PopMatch", c.returns(t), "a")
+		first.waits(t)
+	})
 }
 
 // A Push that waits needs no memory of its own when another one has waited before.

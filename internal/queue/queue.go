@@ -96,10 +96,10 @@ func (q *Queue) TryPush(it Item) bool {
 	return true
 }
 
-// Push adds an item. It waits for room, or until stop is closed: then it adds the item although there is
-// no room in normal times, and drops it only if a widened queue would have none either. It returns the
-// queue to push to next, which is another one once MoveTo was called, and whether it has added the item.
-// Push also does what Announce does.
+// Push adds an item. It waits for room, or until stop is closed: then it adds the item although
+// there is no room in normal times, and drops it only if a widened queue would have none either. It
+// returns the queue to push to next, which is another one once MoveTo was called, and whether it
+// has added the item. Push also does what Announce does.
 func (q *Queue) Push(it Item, stop <-chan struct{}) (next *Queue, added bool) {
 	q = q.lock()
 	if len(q.pushers) == 0 && q.hasRoom(len(it.Data)) {
@@ -129,15 +129,15 @@ func (q *Queue) Push(it Item, stop <-chan struct{}) (next *Queue, added bool) {
 	defer q.mu.Unlock()
 	added = true
 	if stopped {
-		if i := slices.Index(q.pushers, p); i >= 0 {
-			q.pushers = slices.Delete(q.pushers, i, i+1)
-			if added = q.hasWideRoom(1, len(it.Data)); added {
-				q.add(&it)
-			}
-			q.settle()
-		} else {
-			<-p.added // somebody has made room meanwhile
+		i := slices.Index(q.pushers, p)
+		if i < 0 {
+			return q, true // somebody has made room meanwhile; p holds a token and is not used again
 		}
+		q.pushers = slices.Delete(q.pushers, i, i+1)
+		if added = q.hasWideRoom(1, len(it.Data)); added {
+			q.add(&it)
+		}
+		q.settle()
 	}
 	p.item = Item{}
 	q.spare = p
@@ -355,7 +355,7 @@ func (q *Queue) hasNormalRoom(n int) bool {
 
 // hasWideRoom reports whether n items, together of the given size, have room in a widened queue.
 func (q *Queue) hasWideRoom(n, bytes int) bool {
-	return q.len() == 0 || q.bytes+bytes+(q.len()+n)*overhead <= WideBytes
+	return q.bytes+bytes+(q.len()+n)*overhead <= WideBytes
 }
 
 // add appends an item. A pointer, because copies of an item are half of what a Push costs.
@@ -389,12 +389,8 @@ func (q *Queue) take(i int, it *Item) {
 	} else {
 		q.items = slices.Delete(q.items, i, i+1)
 	}
-	switch {
-	case q.head < len(q.items):
-	case cap(q.items) > few: // it was widened
+	if q.len() == 0 && cap(q.items) > few { // it was widened
 		q.items, q.head = nil, 0
-	default:
-		q.items, q.head = q.items[:0], 0
 	}
 	q.settle()
 }
