@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
@@ -75,6 +76,29 @@ func TestErrorTextsOfAClient(t *testing.T) {
 		c.Close()
 		if err := c.Write(t.Context(), nil); err.Error() != "apigws: message not sent: client is closed" {
 			t.Errorf("Write: %q", err)
+		}
+	})
+}
+
+// Close tells in one text of the messages that the gateway has refused and of those that remain.
+func TestErrorTextOfClose(t *testing.T) {
+	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{Resend: 1 << 20, Reconnect: every(time.Second)})
+		for range 2 {
+			line(t, gw).FreezeIn(true)
+			if len(c.Unconfirmed()) == 0 {
+				write(t, c, "refused")
+			}
+			line(t, gw).Close(1009, "")
+			sleep(5 * time.Second)
+		}
+		line(t, gw).Freeze(true)
+		write(t, c, "remains")
+		err := c.Close()
+		want := "apigws: message sent, arrival unconfirmed: 1 messages: closed by the gateway: 1009; " +
+			"message sent, arrival unconfirmed: 1 messages"
+		if err == nil || err.Error() != want || !errors.Is(err, apigws.ErrUnconfirmed) {
+			t.Errorf("%q, want %q", err, want)
 		}
 	})
 }

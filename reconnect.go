@@ -42,12 +42,16 @@ func (l *life) run() {
 func (l *life) finish() {
 	c := l.client
 	c.tearing.Wait()
-	var kept error
+	closeErr := c.losses.peek() // a Flush still tells of the losses, too: Close need not have been called
 	if w := c.sessions.Window; w != nil && w.Len() > 0 {
-		kept = errorf("%w: %d messages", ErrUnconfirmed, w.Len())
+		kept := errorf("%w: %d messages", ErrUnconfirmed, w.Len())
+		if closeErr == nil {
+			closeErr = kept
+		} else {
+			closeErr = errorf("%w; %w", closeErr, kept)
+		}
 	}
-	// A Flush still tells of the losses, too: Close need not have been called.
-	c.status.setCloseError(errors.Join(c.losses.peek(), kept))
+	c.status.setCloseError(closeErr)
 	err := c.status.reason()
 	if err == ErrClosed {
 		err = nil // by Close: nothing failed
