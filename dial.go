@@ -125,6 +125,9 @@ func (d *dialer) request(ctx context.Context) (*http.Request, error) {
 	if req.URL == nil {
 		return nil, &OptionError{"Prepare", "has set the URL of the request to nil"}
 	}
+	if host, err := url.Parse("https://" + req.Host); req.Host != "" && (err != nil || host.Host != req.Host) {
+		return nil, &OptionError{"Prepare", "has set the Host of the request to something that is none"}
+	}
 	// What is checked is what is dialled: an Opaque, for one, changes what the URL means.
 	if req.URL, err = d.opts.parseURL(req.URL.String()); err == nil {
 		err = checkHeader(req.Header)
@@ -195,10 +198,19 @@ type upgrade struct {
 
 func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := u.base.RoundTrip(req)
-	if err != nil || resp == nil || resp.StatusCode != http.StatusSwitchingProtocols {
+	if err != nil || resp == nil {
 		return resp, err
 	}
+	if _, err := req.URL.Parse(resp.Header.Get("Location")); err != nil {
+		resp.Header.Del("Location") // over which the http.Client would forget the status
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		return resp, nil
+	}
 	rwc, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok && resp.Header.Get("Upgrade") == "" {
+		return resp, nil // without it, the body is none for net/http
+	}
 	if !ok {
 		if resp.Body != nil {
 			resp.Body.Close()

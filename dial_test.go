@@ -1,6 +1,7 @@
 package apigws
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,6 +15,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/apigws/apigws/gatewaytest"
@@ -256,7 +258,7 @@ func TestPermanentFailures(t *testing.T) {
 	}
 }
 
-// speaking is a server that says something and nothing else.
+// speaking is a server that says something when it has been spoken to, and nothing else.
 func speaking(t *testing.T, text string) (rawURL string) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -269,6 +271,7 @@ func speaking(t *testing.T, text string) (rawURL string) {
 			if err != nil {
 				return
 			}
+			conn.Read(make([]byte, 1<<10))
 			io.WriteString(conn, text)
 			conn.(*net.TCPConn).CloseWrite()
 			io.Copy(io.Discard, conn)
@@ -292,17 +295,14 @@ func TestPassingFailures(t *testing.T) {
 		tr.Proxy = http.ProxyURL(u)
 		return &http.Client{Transport: tr}
 	}
-	silent := speakingNever(t)
 	tests := map[string]struct {
 		url  string
 		opts *Options
 		text string
 	}{
-		"refused":    {"ws://" + addr, &Options{}, "dial tcp " + addr + ": connection refused"},
-		"no answer":  {silent, &Options{HandshakeTimeout: 50 * time.Millisecond}, "waiting for the answer of " + silent[len("ws://"):] + ": context deadline exceeded"},
-		"no TLS yet": {"wss" + silent[len("ws"):], &Options{HandshakeTimeout: 50 * time.Millisecond}, "TLS handshake with " + silent[len("ws://"):] + ": context deadline exceeded"},
-		"hangs up":   {speaking(t, ""), &Options{}, "EOF"},
-		"not HTTP":   {speaking(t, "SSH-2.0-OpenSSH_9.9\r\n"), &Options{}, "the answer is not HTTP"},
+		"refused":  {"ws://" + addr, &Options{}, "dial tcp " + addr + ": connection refused"},
+		"hangs up": {speaking(t, ""), &Options{}, "EOF"},
+		"not HTTP": {speaking(t, "SSH-2.0-OpenSSH_9.9\r\n"), &Options{}, "the answer is not HTTP"},
 		"no such host": {"wss://nowhere.invalid", &Options{HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Name: "nowhere.invalid", Err: "no such host", IsNotFound: true}}
 		}}}}, "dial tcp: lookup nowhere.invalid: no such host"},
@@ -312,7 +312,7 @@ func TestPassingFailures(t *testing.T) {
 		"503":           {speaking(t, "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "503 Service Unavailable"},
 		"429":           {speaking(t, "HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "429 Too Many Requests"},
 		"408":           {speaking(t, "HTTP/1.1 408 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "408 Request Timeout"},
-		"Goexit":        {silent, &Options{Prepare: func(*http.Request) error { runtime.Goexit(); return nil }}, "Prepare: the hook has called runtime.Goexit"},
+		"Goexit":        {"ws://127.0.0.1", &Options{Prepare: func(*http.Request) error { runtime.Goexit(); return nil }}, "Prepare: the hook has called runtime.Goexit"},
 	}
 	for name, test := range tests {
 		_, err := dialOnce(t, test.url, test.opts)
@@ -322,14 +322,37 @@ func TestPassingFailures(t *testing.T) {
 	}
 }
 
-// speakingNever is a server that accepts connections and is silent.
-func speakingNever(t *testing.T) (rawURL string) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	return "ws://" + ln.Addr().String()
+// A handshake that times out says what it was waiting for.
+func TestStepThatTimesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := func(context.Context, string, string) (net.Conn, error) {
+			client, server := net.Pipe()
+			go io.Copy(io.Discard, server)
+			t.Cleanup(func() { server.Close() })
+			return client, nil
+		}
+		transport := &http.Transport{DialContext: stuck}
+		for rawURL, want := range map[string]string{
+			"ws://127.0.0.1":       "apigws: handshake: waiting for the answer of 127.0.0.1: context deadline exceeded",
+			"wss://example.com:81": "apigws: handshake: TLS handshake with example.com:81: context deadline exceeded",
+		} {
+			_, err := dialOnce(t, rawURL, &Options{HTTPClient: &http.Client{Transport: transport}})
+			if err == nil || err.Error() != want || !Retryable(err) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v, want %q", err, want)
+			}
+		}
+		transport.TLSHandshakeTimeout = time.Second
+		transport.ResponseHeaderTimeout = time.Second
+		for rawURL, want := range map[string]string{
+			"ws://127.0.0.1":       "apigws: handshake: waiting for the answer of 127.0.0.1: timeout",
+			"wss://example.com:81": "apigws: handshake: TLS handshake with example.com:81: net/http: TLS handshake timeout",
+		} {
+			_, err := dialOnce(t, rawURL, &Options{HTTPClient: &http.Client{Transport: transport}})
+			if err == nil || err.Error() != want || !Retryable(err) {
+				t.Errorf("%v, want %q", err, want)
+			}
+		}
+	})
 }
 
 // A body that cannot be written to is told as what it is, at once.
@@ -349,6 +372,37 @@ func TestReadOnlyBody(t *testing.T) {
 		!strings.Contains(err.Error(), "Transport") || !strings.Contains(err.Error(), "readOnly, is not an io.ReadWriteCloser") {
 		t.Errorf("a read-only body: %v", err)
 	}
+}
+
+// A refusal is a refusal, whatever its Location says; and an answer of 101 that lacks the headers
+// of a handshake is the server's fault, not the transport's.
+func TestOddAnswers(t *testing.T) {
+	for answer, want := range map[string]string{
+		"302 Found\r\nLocation: ://%zz":              "apigws: handshake refused: 302 Found",
+		"302 Found\r\nLocation: https://127.0.0.1:1": "apigws: handshake refused: 302 Found",
+		"302 Found":               "apigws: handshake refused: 302 Found",
+		"499 Strange":             "apigws: handshake refused: 499",
+		"101 Switching Protocols": "apigws: handshake: status 101: the answer is not a valid WebSocket handshake (RFC 6455, section 4.1)",
+	} {
+		client := &http.Client{Transport: answering("HTTP/1.1 " + answer + "\r\nContent-Length: 0\r\n\r\n")}
+		_, err := dialOnce(t, "ws://127.0.0.1", &Options{HTTPClient: client})
+		if err == nil || err.Error() != want || Retryable(err) {
+			t.Errorf("%q: Retryable = %v, %v", answer, Retryable(err), err)
+		}
+	}
+}
+
+// answering is a transport that gets this answer to every request.
+func answering(answer string) http.RoundTripper {
+	return &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
+		client, server := net.Pipe()
+		go func() {
+			http.ReadRequest(bufio.NewReader(server))
+			io.WriteString(server, answer)
+			server.Close()
+		}()
+		return client, nil
+	}}
 }
 
 // Transports that break the rules make errors, and nothing worse.

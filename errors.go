@@ -116,7 +116,7 @@ type HandshakeError struct {
 func (e *HandshakeError) Error() string {
 	switch {
 	case e.Err == nil:
-		return fmt.Sprintf("apigws: handshake refused: %d %s", e.StatusCode, http.StatusText(e.StatusCode))
+		return strings.TrimSpace(fmt.Sprintf("apigws: handshake refused: %d %s", e.StatusCode, http.StatusText(e.StatusCode)))
 	case e.StatusCode == 0:
 		return "apigws: handshake: " + bare(e.Err)
 	default:

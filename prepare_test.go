@@ -59,20 +59,22 @@ func TestPrepareMakesWrongRequests(t *testing.T) {
 			field  string
 			change func(*http.Request)
 		}{
-			"no URL":          {"Prepare", func(req *http.Request) { req.URL = nil }},
-			"no host":         {"url", set(func(u *url.URL) { u.Host = "" })},
-			"only a port":     {"url", set(func(u *url.URL) { u.Host = ":80" })},
-			"no scheme":       {"url", set(func(u *url.URL) { u.Scheme = "" })},
-			"other scheme":    {"url", set(func(u *url.URL) { u.Scheme = "ftp" })},
-			"insecure":        {"url", set(func(u *url.URL) { u.Host = "example.com" })},
-			"insecure ws":     {"url", set(func(u *url.URL) { u.Scheme, u.Host = "ws", "example.com" })},
-			"insecure opaque": {"url", set(func(u *url.URL) { u.Opaque = "//example.com/prod" })},
-			"no host at all":  {"url", set(func(u *url.URL) { *u = url.URL{Scheme: "https", Opaque: "example.com"} })},
-			"space in host":   {"url", set(func(u *url.URL) { u.Host = "exa mple.com" })},
-			"fragment":        {"url", set(func(u *url.URL) { u.Fragment = "part" })},
-			"newline":         {"Header", func(req *http.Request) { req.Header.Set("Authorization", "token\n") }},
-			"bad name":        {"Header", func(req *http.Request) { req.Header["a b"] = []string{"token"} }},
-			"upgrade header":  {"Header", func(req *http.Request) { req.Header.Set("Sec-WebSocket-Protocol", "chat") }},
+			"no URL":           {"Prepare", func(req *http.Request) { req.URL = nil }},
+			"Host with a path": {"Prepare", func(req *http.Request) { req.Host = "example.com/prod" }},
+			"Host in two":      {"Prepare", func(req *http.Request) { req.Host = "example.com\r\nX: y" }},
+			"no host":          {"url", set(func(u *url.URL) { u.Host = "" })},
+			"only a port":      {"url", set(func(u *url.URL) { u.Host = ":80" })},
+			"no scheme":        {"url", set(func(u *url.URL) { u.Scheme = "" })},
+			"other scheme":     {"url", set(func(u *url.URL) { u.Scheme = "ftp" })},
+			"insecure":         {"url", set(func(u *url.URL) { u.Host = "example.com" })},
+			"insecure ws":      {"url", set(func(u *url.URL) { u.Scheme, u.Host = "ws", "example.com" })},
+			"insecure opaque":  {"url", set(func(u *url.URL) { u.Opaque = "//example.com/prod" })},
+			"no host at all":   {"url", set(func(u *url.URL) { *u = url.URL{Scheme: "https", Opaque: "example.com"} })},
+			"space in host":    {"url", set(func(u *url.URL) { u.Host = "exa mple.com" })},
+			"fragment":         {"url", set(func(u *url.URL) { u.Fragment = "part" })},
+			"newline":          {"Header", func(req *http.Request) { req.Header.Set("Authorization", "token\n") }},
+			"bad name":         {"Header", func(req *http.Request) { req.Header["a b"] = []string{"token"} }},
+			"upgrade header":   {"Header", func(req *http.Request) { req.Header.Set("Sec-WebSocket-Protocol", "chat") }},
 		} {
 			_, err := tryDial(t, gw, time.Hour, &apigws.Options{Prepare: func(req *http.Request) error {
 				test.change(req)

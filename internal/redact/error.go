@@ -122,9 +122,6 @@ func describe(err error) (text string, exact bool) {
 			return "a URL that cannot be parsed", false
 		}
 	}
-	if untyped := fmt.Sprintf("%T", err) == "*errors.errorString"; untyped {
-		return meaning(err.Error()), false
-	}
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
 		if inner := e.Unwrap(); inner != nil {
@@ -138,6 +135,9 @@ func describe(err error) (text string, exact bool) {
 			}
 		}
 		text = strings.Join(texts, ", ")
+	}
+	if text == "" {
+		text = meaning(err)
 	}
 	if timeout, ok := err.(interface{ Timeout() bool }); text == "" && ok && timeout.Timeout() {
 		text = "timeout"
@@ -160,14 +160,20 @@ var meanings = []struct{ begin, meaning string }{
 	{"http: server closed idle connection", "the server has closed the connection"},
 	{"http: idle connection timeout", "the connection was idle for too long"},
 	{"http2: invalid Upgrade request header", "the transport has negotiated HTTP/2, which has no Upgrade"},
+	{"net/http: Transport.Dial", "the transport's dialler has returned nothing"},
+	{"readLoopPeekFailLocked: ", "the server has answered before it was asked"},
 	{"net/http: request canceled", "the request was cancelled"},
 	{"invalid proxy address ", "the address of the proxy cannot be parsed"},
 	{"unknown status code", "the answer is not HTTP"},
 }
 
-// meaning returns what a text of net/http means, and "" if it is none that is known. It is never a
-// part of the text.
-func meaning(text string) string {
+// meaning returns what the text of an error without a type of its own means, and "" if that is not
+// known. It is never a part of the text.
+func meaning(err error) string {
+	if name := fmt.Sprintf("%T", err); name != "*errors.errorString" && name != "*fmt.wrapError" {
+		return ""
+	}
+	text := err.Error()
 	for _, m := range meanings {
 		if strings.HasPrefix(text, m.begin) {
 			return m.meaning

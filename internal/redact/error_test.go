@@ -70,6 +70,7 @@ func TestTransportText(t *testing.T) {
 		{fmt.Errorf(unsafe+" %w", unparsed), "a URL that cannot be parsed"},
 		{errors.New("invalid proxy address \"" + unsafe), "the address of the proxy cannot be parsed"},
 		{errors.New("malformed HTTP response \"" + unsafe), "the answer is not HTTP"},
+		{fmt.Errorf("readLoopPeekFailLocked: %w", error(nil)), "the server has answered before it was asked"},
 		{errors.New("Proxy Authentication Required"), "407 Proxy Authentication Required"},
 		{errors.New("Proxy Authentication Required for " + unsafe), "*errors.errorString"},
 		{dial(told), "dial tcp 10.0.0.1:3128: *errors.errorString"},
@@ -282,6 +283,7 @@ func TestMeanings(t *testing.T) {
 			if err != nil {
 				return
 			}
+			conn.Read(make([]byte, 1<<10))
 			io.WriteString(conn, <-answers)
 			conn.(*net.TCPConn).CloseWrite()
 			io.Copy(io.Discard, conn)
