@@ -11,7 +11,11 @@ import (
 var ErrGoexit = errors.New("callback: the function has called runtime.Goexit")
 
 // Run runs f on the goroutine of the caller. Inside reports true until f has returned.
-func Run(f func()) { mark(f) }
+func Run(f func()) { f() }
+
+// runName is the name of Run on a stack. It contains the path of the module, which has a suffix like
+// /v2 in a later major version, and is another one in a fork.
+var runName = runtime.FuncForPC(reflect.ValueOf(Run).Pointer()).Name()
 
 // Do runs f on a goroutine of its own, as Run does, and waits until it has ended. It returns
 // ErrGoexit if f has ended its goroutine, as runtime.Goexit and testing.T.FailNow do. A panic in f
@@ -28,15 +32,6 @@ func Do(f func()) error {
 	return err
 }
 
-// mark calls f. Inside looks for it on the stack.
-//
-//go:noinline
-func mark(f func()) { f() }
-
-// markName is the name of mark on a stack. It contains the path of the module, which has a suffix
-// like /v2 in a later major version, and another one in a fork.
-var markName = runtime.FuncForPC(reflect.ValueOf(mark).Pointer()).Name()
-
 // Inside reports whether the caller runs inside a callback, that is, whether this goroutine is in a
 // Run, Do or Queue.Run. A goroutine that a callback has started is not.
 func Inside() bool {
@@ -50,7 +45,7 @@ func Inside() bool {
 		for more := true; more; {
 			var frame runtime.Frame
 			frame, more = frames.Next()
-			if frame.Function == markName {
+			if frame.Function == runName {
 				return true
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 )
 
 // deep calls f with n more calls on the stack.
@@ -82,11 +83,11 @@ func TestInsideGoroutines(t *testing.T) {
 	}
 }
 
-// A function of another package that has the name of mark is not taken for it.
+// Another function that is called Run is not taken for ours.
 func TestInsideOther(t *testing.T) {
-	other{}.mark(func() {
+	other{}.Run(func() {
 		if Inside() {
-			t.Error("inside a mark that is not ours")
+			t.Error("inside a Run that is not ours")
 		}
 	})
 }
@@ -94,28 +95,30 @@ func TestInsideOther(t *testing.T) {
 type other struct{}
 
 //go:noinline
-func (other) mark(f func()) { f() }
+func (other) Run(f func()) { f() }
 
 func TestDo(t *testing.T) {
-	ran, inside := false, false
-	if err := Do(func() { ran, inside = true, Inside() }); err != nil {
-		t.Error(err)
-	}
-	if !ran || !inside {
-		t.Errorf("ran %v, inside %v", ran, inside)
-	}
-	if err := Do(func() { runtime.Goexit() }); err != ErrGoexit {
-		t.Errorf("after Goexit %v, want %v", err, ErrGoexit)
-	}
-	nested := error(nil)
-	if err := Do(func() { nested = Do(runtime.Goexit) }); err != nil || nested != ErrGoexit {
-		t.Errorf("nested: %v and %v, want %v and nil", nested, err, ErrGoexit)
-	}
-	Run(func() {
-		Do(func() {
-			if !Inside() {
-				t.Error("not inside a Do in a Run")
-			}
+	synctest.Test(t, func(t *testing.T) {
+		ran, inside := false, false
+		if err := Do(func() { ran, inside = true, Inside() }); err != nil {
+			t.Error(err)
+		}
+		if !ran || !inside {
+			t.Errorf("ran %v, inside %v", ran, inside)
+		}
+		if err := Do(func() { runtime.Goexit() }); err != ErrGoexit {
+			t.Errorf("after Goexit %v, want %v", err, ErrGoexit)
+		}
+		nested := error(nil)
+		if err := Do(func() { nested = Do(runtime.Goexit) }); err != nil || nested != ErrGoexit {
+			t.Errorf("nested: %v and %v, want %v and nil", nested, err, ErrGoexit)
+		}
+		Run(func() {
+			Do(func() {
+				if !Inside() {
+					t.Error("not inside a Do in a Run")
+				}
+			})
 		})
 	})
 }

@@ -11,10 +11,30 @@ import (
 	"time"
 )
 
+// newQueue returns a new queue. It fails the test at once if callbacks run with the lock, on which the
+// test would hang.
+func newQueue(t *testing.T) *Queue {
+	t.Helper()
+	q := NewQueue()
+	unlocked := make(chan bool)
+	q.Run(func() {
+		ok := q.mu.TryLock() // nobody else uses it
+		if ok {
+			q.mu.Unlock()
+		}
+		unlocked <- ok
+	})
+	if !<-unlocked {
+		t.Fatal("callbacks run with the lock")
+	}
+	q.Wait()
+	return q
+}
+
 // Callbacks run in order, never two at once, marked, and not on the goroutine of who queues them.
 func TestQueueOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := NewQueue()
+		q := newQueue(t)
 		var got []int
 		release := make(chan struct{})
 		for i := range 10 {
@@ -49,7 +69,7 @@ func TestQueueOrder(t *testing.T) {
 // has run.
 func TestQueueAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := NewQueue()
+		q := newQueue(t)
 		for range 3 {
 			release := make(chan struct{})
 			q.Run(func() { <-release })
@@ -71,7 +91,7 @@ func TestQueueAtRest(t *testing.T) {
 // A callback may end its goroutine: those after it run, and so do those queued later.
 func TestQueueGoexit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := NewQueue()
+		q := newQueue(t)
 		var got []int
 		for i := range 4 {
 			q.Run(func() {
@@ -105,7 +125,7 @@ func ended() context.Context {
 // A callback may queue others.
 func TestQueueFromInside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := NewQueue()
+		q := newQueue(t)
 		var got []int
 		q.Run(func() {
 			q.Run(func() { got = append(got, 2) })
@@ -121,8 +141,8 @@ func TestQueueFromInside(t *testing.T) {
 // Wait and WaitContext wait until nothing is queued and nothing runs; all that wait are told.
 func TestQueueWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := NewQueue()
-		q.Wait() // nothing has been queued
+		q := newQueue(t)
+		q.Wait() // nothing runs
 		if err := q.WaitContext(ended()); err != nil {
 			t.Errorf("nothing to wait for: %v", err)
 		}
@@ -164,7 +184,7 @@ func TestQueueWait(t *testing.T) {
 // Many queue at once: all is run, that of each in order.
 func TestQueueStress(t *testing.T) {
 	const callers, callbacks = 8, 1000
-	q := NewQueue()
+	q := newQueue(t)
 	var callersDone sync.WaitGroup
 	var next [callers]int // only callbacks use it
 	for i := range callers {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -30,7 +29,13 @@ func begin(t *testing.T, f func(ctx context.Context, stop <-chan struct{}) error
 	ctx, end := context.WithCancel(t.Context())
 	stop := make(chan struct{})
 	c := call{make(chan error, 1), end, func() { close(stop) }}
-	go func() { c.err <- f(ctx, stop) }()
+	looked := 0
+	limited := &hook{ctx, func() {
+		if looked++; looked > 1000 {
+			panic("a call looks again and again")
+		}
+	}}
+	go func() { c.err <- f(limited, stop) }()
 	synctest.Wait()
 	return c
 }
@@ -390,12 +395,13 @@ func TestStress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const writers, messages, limit = 8, 500, 1000
 		var (
-			w    = New(limit)
-			wg   sync.WaitGroup
-			sent sync.WaitGroup
-			all  = make(chan struct{})
-			left [writers]int
-			stop = make(chan struct{})
+			w     = New(limit)
+			wg    sync.WaitGroup
+			sent  sync.WaitGroup
+			all   = make(chan struct{})
+			added = make(chan struct{}, 1) // holds a token after an Add
+			left  [writers]int
+			stop  = make(chan struct{})
 		)
 		for i := range writers {
 			sent.Go(func() {
@@ -410,6 +416,10 @@ func TestStress(t *testing.T) {
 						return
 					}
 					w.Add(p)
+					select {
+					case added <- struct{}{}:
+					default:
+					}
 					if n%100 == 0 {
 						if err := w.Flush(t.Context(), stop); err != nil {
 							t.Error(err)
@@ -449,10 +459,9 @@ func TestStress(t *testing.T) {
 					continue
 				}
 				select {
+				case <-added:
 				case <-all:
 					return
-				default:
-					runtime.Gosched()
 				}
 			}
 		})
