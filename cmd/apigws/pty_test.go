@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) *screen {
 		t.Fatal(err)
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // gets SIGWINCH
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +154,7 @@ func TestTerminalRefused(t *testing.T) {
 	gw := newGateway(t, nil)
 	gw.Refuse(403, -1)
 	s := onTerminal(t, command(t, "connect", gw.URL))
-	s.want("the gateway refused the handshake: 403 Forbidden\r\n")
+	s.want("\r\x1b[Kapigws: the gateway refused the handshake: 403 Forbidden\r\n") // in place of the prompt
 	s.want("--iam")
 	s.exit(cli.NotConnected)
 }
@@ -175,6 +177,22 @@ func TestTerminalLongPaste(t *testing.T) {
 	go s.master.WriteString("\x1b[200~" + strings.Repeat("x", 40<<10) + "\x1b[201~\r")
 	s.want("< \x1b[0m" + strings.Repeat("x", 40<<10))
 	s.typed("/quit\r")
+	s.exit(0)
+}
+
+// The line editor wraps lines where the terminal ends, also when that changes.
+func TestTerminalSize(t *testing.T) {
+	gw := newGateway(t, nil)
+	s := onTerminal(t, command(t, "connect", gw.URL))
+	s.want("connected")
+	s.want("> ")
+	if err := pty.Setsize(s.master, &pty.Winsize{Rows: 24, Cols: 20}); err != nil {
+		t.Fatal(err)
+	}
+	s.want("> ") // drawn anew
+	s.typed(strings.Repeat("x", 18) + "yy")
+	s.want("x\r\nyy")
+	s.typed("\r/quit\r")
 	s.exit(0)
 }
 

@@ -149,6 +149,7 @@ func (c *config) run(ctx context.Context, in io.Reader, out, errs io.Writer) err
 		p.events, p.eventsTerminal = errs, false
 	}
 	defer followSize(stdin, t)()
+	defer io.WriteString(out, "\r\x1b[K") // the prompt that nobody answers any more
 	return c.interactive(ctx, t, p)
 }
 

@@ -61,6 +61,7 @@ type dialogue struct {
 	jobs   chan func(context.Context) error // an error: a message was not sent
 	cancel context.CancelFunc               // of the jobs
 	unsent chan int                         // gets the number of messages not sent, at the end
+	full   int                              // jobs that found no room
 }
 
 func newDialogue(s *session) *dialogue {
@@ -84,34 +85,32 @@ func (d *dialogue) stop() int {
 	timer := time.AfterFunc(quitting, d.cancel)
 	defer timer.Stop()
 	defer d.cancel()
-	return <-d.unsent
+	return <-d.unsent + d.full
 }
 
 // run returns nil when the user quits, and else why the client has ended.
 func (d *dialogue) run(ctx context.Context, t *term.Terminal) error {
-	lines := make(chan string)
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() { // ends once stop is closed and its read returns
+	// The next prompt is printed when the line before has been done.
+	next, lines := make(chan bool, 1), make(chan string, 1)
+	defer close(next)
+	go func() { // ends once next is closed and its read returns
 		defer close(lines)
-		for {
+		for range next {
 			line, err := t.ReadLine()
 			if err != nil && err != term.ErrPasteIndicator { // io.EOF: Ctrl-C, Ctrl-D
 				return
 			}
-			select {
-			case lines <- line:
-			case <-stop:
-				return
-			}
+			lines <- line
 		}
 	}()
+	next <- true
 	for {
 		select {
 		case line, ok := <-lines:
 			if !ok || !d.do(line) {
 				return nil
 			}
+			next <- true
 		case <-d.Done():
 			return d.Err()
 		case <-ctx.Done():
@@ -130,9 +129,9 @@ func (d *dialogue) do(line string) bool {
 	case !strings.HasPrefix(line, "/"):
 		d.send(line)
 	case word == "/ping":
-		d.jobs <- d.ping
+		d.later(d.ping)
 	case word == "/rotate":
-		d.jobs <- d.rotate
+		d.later(d.rotate)
 	case word == "/stats":
 		d.stats()
 	case word == "/json":
@@ -153,11 +152,21 @@ func (d *dialogue) do(line string) bool {
 	return true
 }
 
+// later runs a job after those before it.
+func (d *dialogue) later(job func(context.Context) error) {
+	select {
+	case d.jobs <- job:
+	default: // the prompt must not hang, or nobody could quit
+		d.full++
+		d.printer.note(bad, "not sent: %d others wait for a connection", cap(d.jobs))
+	}
+}
+
 func (d *dialogue) send(text string) {
 	if d.State() != apigws.StateOpen {
 		d.printer.note(dim, "there is no connection: the message waits for one")
 	}
-	d.jobs <- func(ctx context.Context) error {
+	d.later(func(ctx context.Context) error {
 		err := d.Write(ctx, []byte(text))
 		switch {
 		case err == nil:
@@ -168,7 +177,7 @@ func (d *dialogue) send(text string) {
 			d.printer.note(bad, "not sent: %s", handshake.Text(err))
 		}
 		return err
-	}
+	})
 }
 
 func (d *dialogue) ping(ctx context.Context) error {

@@ -61,7 +61,7 @@ func TestPromptSendsAndPrints(t *testing.T) {
 		p := open(t, gw, nil)
 		wantIn(t, p.out.String(), "connected\r\n")
 		wantIn(t, p.keys(t, "hello\r"), "< hello\r\n")
-		if code := p.code(<-start2(p, t, "/quit\r")); code != 0 {
+		if code := p.code(<-p.last(t, "/quit\r")); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
 		if closed := gw.Stats().Closed[1000]; closed != 1 {
@@ -70,8 +70,8 @@ func TestPromptSendsAndPrints(t *testing.T) {
 	})
 }
 
-// start2 types and returns what the command ends with.
-func start2(p *piped, t *testing.T, text string) <-chan error {
+// last types, and returns what the command ends with.
+func (p *piped) last(t *testing.T, text string) <-chan error {
 	p.write(t, text)
 	return p.result
 }
@@ -88,7 +88,7 @@ func TestPromptKeepsLineBeneathMessages(t *testing.T) {
 			t.Errorf("the screen got %q", got)
 		}
 		wantIn(t, p.keys(t, "ne\r"), "< half a line\r\n")
-		p.code(<-start2(p, t, "\x04")) // Ctrl-D
+		p.code(<-p.last(t, "\x04")) // Ctrl-D
 	})
 }
 
@@ -119,7 +119,7 @@ func TestPromptCommands(t *testing.T) {
 		if messages := gw.Stats().Messages; messages != 4 {
 			t.Errorf("%d messages were sent, want 4", messages)
 		}
-		if code := p.code(<-start2(p, t, "\x03")); code != 0 { // Ctrl-C
+		if code := p.code(<-p.last(t, "\x03")); code != 0 { // Ctrl-C
 			t.Errorf("exit code %d", code)
 		}
 	})
@@ -135,7 +135,7 @@ func TestPromptOutlivesConnections(t *testing.T) {
 		time.Sleep(time.Minute)
 		wantIn(t, p.out.String(), `connection lost: closed by the gateway: 1001 "Going away"`, "connected again after")
 		wantIn(t, p.keys(t, "still\r"), "< still\r\n")
-		p.code(<-start2(p, t, "/quit\r"))
+		p.code(<-p.last(t, "/quit\r"))
 	})
 }
 
@@ -149,7 +149,24 @@ func TestPromptQueuesWhileThereIsNoConnection(t *testing.T) {
 		gw.Refuse(0, 0)
 		time.Sleep(time.Minute)
 		wantIn(t, p.out.String(), "< early\r\n")
-		p.code(<-start2(p, t, "/quit\r"))
+		p.code(<-p.last(t, "/quit\r"))
+	})
+}
+
+// However much waits for a connection, the prompt goes on.
+func TestPromptQueueIsBounded(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		gw.Hold(true)
+		p := open(t, gw, nil)
+		const more = 3
+		for range 1 + 1000 + more { // the first is taken out of the queue
+			p.keys(t, "a\r")
+		}
+		wantIn(t, p.out.String(), "not sent: 1000 others wait for a connection")
+		if code := p.code(<-p.last(t, "/quit\r")); code != cli.Unacknowledged {
+			t.Errorf("exit code %d, want 4", code)
+		}
+		p.wantErr(t, "1004 messages were not sent")
 	})
 }
 
@@ -159,7 +176,7 @@ func TestPromptQuitsWithoutConnection(t *testing.T) {
 		p := open(t, gw, nil)
 		p.keys(t, "never\r")
 		begun := time.Now()
-		if code := p.code(<-start2(p, t, "/quit\r")); code != cli.Unacknowledged {
+		if code := p.code(<-p.last(t, "/quit\r")); code != cli.Unacknowledged {
 			t.Errorf("exit code %d, want 4", code)
 		}
 		if took := time.Since(begun); took > quitting+5*time.Second {
@@ -189,7 +206,7 @@ func TestPromptHistory(t *testing.T) {
 		p.keys(t, "first\r")
 		p.keys(t, " a secret\r")
 		wantIn(t, p.keys(t, "\x1b[A\r"), "< first\r\n")
-		p.code(<-start2(p, t, "/quit\r"))
+		p.code(<-p.last(t, "/quit\r"))
 	})
 	text, err := os.ReadFile(file)
 	if err != nil || string(text) != "first\n/quit\n" {
@@ -201,7 +218,7 @@ func TestPromptHistory(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) { // the next session
 		p := open(t, gw, func(c *config) { c.history = file })
 		wantIn(t, p.keys(t, "\x1b[A\x1b[A\r"), "< first\r\n")
-		p.code(<-start2(p, t, "/quit\r"))
+		p.code(<-p.last(t, "/quit\r"))
 	})
 }
 
@@ -214,7 +231,7 @@ func TestPromptTakesLongPaste(t *testing.T) {
 		if got := gw.Conns()[0].Received(); len(got) != 1 || string(got[0]) != long {
 			t.Errorf("%d messages were received, want one of 40 KiB", len(got))
 		}
-		p.code(<-start2(p, t, "/quit\r"))
+		p.code(<-p.last(t, "/quit\r"))
 	})
 }
 
@@ -226,7 +243,7 @@ func TestPromptShowsControlCharacters(t *testing.T) {
 		gw.Conns()[0].Send([]byte("a\x1b[2J\rb\u009bc\u202ed\te\n日本"))
 		synctest.Wait()
 		wantIn(t, p.out.String()[before:], "< a\\x1b[2J\\x0db\\x9bc\\u202ed\te\r\n日本\r\n")
-		p.code(<-start2(p, t, "/quit\r"))
+		p.code(<-p.last(t, "/quit\r"))
 	})
 }
 
