@@ -154,7 +154,8 @@ func TestTerminalRefused(t *testing.T) {
 	gw := newGateway(t, nil)
 	gw.Refuse(403, -1)
 	s := onTerminal(t, command(t, "connect", gw.URL))
-	s.want("\r\x1b[Kapigws: the gateway refused the handshake: 403 Forbidden\r\n") // in place of the prompt
+	// In place of the prompt.
+	s.want("\r\x1b[Kapigws: the gateway refused the handshake: 403 Forbidden\r\n")
 	s.want("--iam")
 	s.exit(cli.NotConnected)
 }

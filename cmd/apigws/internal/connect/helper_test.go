@@ -21,6 +21,7 @@ type piped struct {
 	out, errs buffer
 	result    chan error
 	interrupt context.CancelFunc
+	printer   *printer // with a prompt only
 }
 
 // start runs connect against gw, as the command does with the default flags unless change says

@@ -31,8 +31,8 @@ func open(t *testing.T, gw *gatewaytest.Server, change func(*config)) *piped {
 			io.Reader
 			io.Writer
 		}{in, &p.out}, c.history)
-		pr := &printer{out: tty, events: tty, json: c.json, incoming: "< ", outTerminal: true, eventsTerminal: true}
-		p.result <- c.interactive(ctx, tty, pr)
+		p.printer = &printer{out: tty, events: tty, json: c.json, incoming: "< ", outTerminal: true, eventsTerminal: true}
+		p.result <- c.interactive(ctx, tty, p.printer)
 	}()
 	synctest.Wait()
 	return p
@@ -240,6 +240,9 @@ func TestPromptShowsControlCharacters(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		p := open(t, gw, nil)
 		before := len(p.out.String())
+		p.printer.note(dim, "an event with \x1b[2J")
+		wantIn(t, p.out.String()[before:], "an event with \\x1b[2J")
+		before = len(p.out.String())
 		gw.Conns()[0].Send([]byte("a\x1b[2J\rb\u009bc\u202ed\te\n日本"))
 		synctest.Wait()
 		wantIn(t, p.out.String()[before:], "< a\\x1b[2J\\x0db\\x9bc\\u202ed\te\r\n日本\r\n")

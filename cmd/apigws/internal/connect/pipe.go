@@ -53,7 +53,7 @@ func (c *config) pipe(ctx context.Context, in io.Reader, p *printer) error {
 type transfer struct {
 	*config
 	session        *session
-	printing       chan error // what ended the printing of messages
+	printing       chan error // why messages are no longer printed; nil: the client has ended
 	outputGone     bool       // printing has been received from
 	lines, failed  int        // read, and not sent
 	unacknowledged error
@@ -119,8 +119,6 @@ func (t *transfer) next(ctx context.Context, lines <-chan line) (l line, more bo
 	select {
 	case l, more = <-lines:
 		return l, more, nil
-	case <-t.session.Done():
-		return line{}, false, t.fatal(ctx, t.session.Err())
 	case <-ctx.Done():
 		return line{}, false, t.fatal(ctx, ctx.Err())
 	case err := <-t.printing:
@@ -141,7 +139,7 @@ func (t *transfer) lostOutput(ctx context.Context, err error) error {
 // send sends a line. What it returns ends the command.
 func (t *transfer) send(ctx context.Context, l line) error {
 	if l.size > maxLine {
-		return t.skip(l, &apigws.TooLargeError{Size: l.size, Limit: maxLine})
+		return t.skip(&apigws.TooLargeError{Size: l.size, Limit: maxLine})
 	}
 	limited, cancel := t.limit(ctx)
 	defer cancel()
@@ -160,7 +158,7 @@ func (t *transfer) send(ctx context.Context, l line) error {
 		t.session.printer.note(warning, "line %d may be lost: %s", t.lines, handshake.Text(err))
 		return nil
 	case errors.As(err, &tooLarge), errors.Is(err, apigws.ErrNotText), errors.As(err, &closed):
-		return t.skip(l, err)
+		return t.skip(err)
 	case limited.Err() != nil:
 		return &cli.Error{Code: cli.NotConnected, Err: fmt.Errorf("no connection for %v: line %d was not sent", t.timeout, t.lines)}
 	}
@@ -168,7 +166,7 @@ func (t *transfer) send(ctx context.Context, l line) error {
 }
 
 // skip tells of a line that cannot be sent, and goes on.
-func (t *transfer) skip(_ line, err error) error {
+func (t *transfer) skip(err error) error {
 	t.failed++
 	t.session.printer.note(bad, "line %d was not sent: %s", t.lines, handshake.Text(err))
 	return nil
@@ -192,8 +190,6 @@ func (t *transfer) finish(ctx context.Context) error {
 	select {
 	case <-over:
 		return nil
-	case <-t.session.Done():
-		return t.fatal(ctx, t.session.Err())
 	case <-ctx.Done():
 		return t.fatal(ctx, ctx.Err())
 	case err := <-t.printing:
@@ -248,21 +244,19 @@ func readLine(r *bufio.Reader) line {
 	var l line
 	for {
 		part, err := r.ReadSlice('\n')
+		part = bytes.TrimSuffix(part, []byte("\n"))
 		l.size += len(part)
-		l.text = append(l.text, part[:min(len(part), maxLine+2-len(l.text))]...)
+		l.text = append(l.text, part[:min(len(part), maxLine+1-len(l.text))]...)
 		switch {
 		case err == bufio.ErrBufferFull:
 			continue
-		case err == io.EOF && l.size > 0:
-		case err != nil:
+		case err != nil && (err != io.EOF || l.size == 0):
 			return line{err: err}
 		}
-		end := l.text
-		if l.size > len(l.text) { // longer than any message; what ends it does not matter
-			return l
+		if l.size == len(l.text) { // not longer than any message
+			l.text = bytes.TrimSuffix(l.text, []byte("\r"))
+			l.size = len(l.text)
 		}
-		end = bytes.TrimSuffix(end, []byte("\n"))
-		end = bytes.TrimSuffix(end, []byte("\r"))
-		return line{text: end, size: len(end)}
+		return l
 	}
 }

@@ -142,11 +142,11 @@ func TestPipeSkipsWhatCannotBeSent(t *testing.T) {
 	received := recorder(cfg)
 	bubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
 		p := start(t, gw, nil)
-		p.write(t, strings.Repeat("x", 128<<10+1)+"\nb\n\xff\nd\n"+strings.Repeat("y", 128<<10)+"\r\n")
+		p.write(t, strings.Repeat("x", 200_000)+"\nb\n\xff\nd\n"+strings.Repeat("y", 128<<10)+"\r\n")
 		if code := p.end(); code != cli.Unacknowledged {
 			t.Errorf("exit code %d, want 4", code)
 		}
-		p.wantErr(t, "line 1 was not sent: 131073 bytes exceed the limit of 131072",
+		p.wantErr(t, "line 1 was not sent: 200000 bytes exceed the limit of 131072",
 			"line 3 was not sent: message is not valid UTF-8", "2 of 5 messages were not sent")
 		got := received()
 		if len(got) != 3 || got[0] != "b" || got[1] != "d" || len(got[2]) != 128<<10 {
