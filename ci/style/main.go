@@ -1,7 +1,7 @@
 // Command style checks the Go files below a folder against the rules of this repository that gofmt,
 // vet and staticcheck know nothing of:
 //
-//   - a comment is at most 100 columns wide;
+//   - a comment that stands on its own is at most 100 columns wide;
 //   - what a package exports is documented, in all packages that are not commands;
 //   - a file has at most 400 lines, one of tests 500;
 //   - a type has at most 20 methods.
@@ -131,15 +131,20 @@ func (c *checker) file(path string) error {
 	return nil
 }
 
-// columns reports each line that is too wide and that a comment is on. Lines with a URL, which
-// cannot be broken, and directives for tools are exempt.
+// columns reports each line of a comment that is too wide. Exempt are comments behind code, lines
+// with a URL, which cannot be broken, directives for tools, and the output of examples.
 func (c *checker) columns(fset *token.FileSet, f *ast.File, src []byte) {
 	lines := strings.Split(string(src), "\n")
 	for _, group := range f.Comments {
+		if strings.HasPrefix(group.Text(), "Output:") || strings.HasPrefix(group.Text(), "Unordered output:") {
+			continue
+		}
 		for n := fset.Position(group.Pos()).Line; n <= fset.Position(group.End()).Line; n++ {
 			line := strings.TrimRight(lines[n-1], "\r")
 			text := strings.TrimLeft(line, "\t ")
-			if strings.Contains(line, "://") || strings.HasPrefix(text, "//go:") || strings.HasPrefix(text, "//lint:") {
+			behindCode := n == fset.Position(group.Pos()).Line && !strings.HasPrefix(text, "/")
+			directive := strings.HasPrefix(text, "//go:") || strings.HasPrefix(text, "//lint:")
+			if behindCode || directive || strings.Contains(line, "://") {
 				continue
 			}
 			if w := width(line); w > maxColumns {

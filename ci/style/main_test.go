@@ -20,7 +20,9 @@ func TestEachRuleHasItsBreach(t *testing.T) {
 		want            []string
 	}{
 		"width":         {"a.go", "package a\n" + wide, "columns", []string{"a.go:2: a comment of 101 columns; at most 100"}},
-		"width in tabs": {"a.go", "package a\nfunc f() {\n\t" + wide[3:7] + "() // " + wide[:93] + "\n}\n", "columns", []string{"a.go:3: a comment of 107 columns; at most 100"}},
+		"width in tabs": {"a.go", "package a\nfunc f() {\n\t" + wide[:98] + "\n}\n", "columns", []string{"a.go:3: a comment of 102 columns; at most 100"}},
+		"behind code":   {"a.go", "package a\nvar x int " + wide, "columns", nil},
+		"output":        {"a.go", "package a\n// Output:\n" + wide, "columns", nil},
 		"URL":           {"a.go", "package a\n// https://" + wide, "columns", nil},
 		"code":          {"a.go", "package a\nvar x = \"" + wide[3:len(wide)-1] + "\"\n", "columns", nil},
 		"lines":         {"a.go", "package a" + long + "\n", "lines", []string{"a.go: 401 lines; at most 400"}},

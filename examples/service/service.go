@@ -156,8 +156,8 @@ func (s *service) handler() http.Handler {
 	return mux
 }
 
-// metrics serves what docs/metrics.md lists; its alerts and its dashboard work with it. A service that
-// has metrics of its own registers the collector beside them.
+// metrics serves what docs/metrics.md lists; its alerts and its dashboard work with it. A service
+// that has metrics of its own registers the collector beside them.
 func (s *service) metrics() http.Handler {
 	collector := promapigws.NewCollector()
 	collector.Add("orders", s.ws)

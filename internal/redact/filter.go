@@ -54,8 +54,8 @@ func match(text string, start int, secret string) (end int) {
 	if c := text[start]; c != secret[0] && strings.IndexByte(`%+\&`, c) < 0 {
 		return 0
 	}
-	// Where each prefix of secret may end: that of length i in ends[i%len(ends)], for an escape stands
-	// for at most UTFMax bytes.
+	// Where each prefix of secret may end: that of length i in ends[i%len(ends)], for an escape
+	// stands for at most UTFMax bytes.
 	var buf [utf8.UTFMax + 1][8]int
 	var ends [len(buf)][]int
 	for i := range ends {

@@ -9,12 +9,13 @@ import (
 	"strings"
 )
 
-// checkVersion is what the working tree is served as: newer than each version that a module requires.
+// checkVersion is what the working tree is served as: newer than each version that a module
+// requires.
 const checkVersion = "v0.99.0"
 
 // check serves the working tree as if it were tagged and uses it as a stranger would, from empty
-// modules: it gets, builds and tests each published library, with the versions of the others that its
-// own go.mod requires, then all of them together at their newest, and it installs the commands.
+// modules: it gets, builds and tests each published library, with the versions of the others that
+// its own go.mod requires, then all of them together at their newest, and it installs the commands.
 func (r repo) check() error {
 	tmp, err := os.MkdirTemp("", "release-check")
 	if err != nil {
@@ -49,8 +50,8 @@ func (r repo) check() error {
 	return c.together(libraries)
 }
 
-// A consumer runs go commands as somebody does who has nothing of this repository but the proxy. Its
-// module cache is its own, for the same version means another working tree the next time.
+// A consumer runs go commands as somebody does who has nothing of this repository but the proxy.
+// Its module cache is its own, for the same version means another working tree the next time.
 type consumer struct {
 	tmp string
 	env []string

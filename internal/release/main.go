@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// published are the folders of the modules that are tagged. All others are for this repository only:
-// bench, examples and what is internal.
+// published are the folders of the modules that are tagged. All others are for this repository
+// only: bench, examples and what is internal.
 var published = []string{".", "sigv4", "metrics/prometheus", "metrics/otel", "cmd/apigws"}
 
 func main() {

@@ -13,8 +13,8 @@ import (
 )
 
 // prepare edits the files that name the version of a release: what the modules of this repository
-// require of each other, and the heading of CHANGELOG.md. It changes nothing if the version is not one
-// that can follow, or if the changelog has nothing to say.
+// require of each other, and the heading of CHANGELOG.md. It changes nothing if the version is not
+// one that can follow, or if the changelog has nothing to say.
 func (r repo) prepare(version string, day time.Time) error {
 	tagged, err := r.tags()
 	if err != nil {

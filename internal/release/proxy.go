@@ -15,9 +15,9 @@ import (
 )
 
 // makeProxy writes a module proxy (https://go.dev/ref/mod#goproxy-protocol) to the folder out. It
-// serves the published modules of the working tree as the given version, and each version of them that
-// one of these requires: as it was tagged, or, where there is no such tag yet, from the working tree,
-// which is what that tag will hold.
+// serves the published modules of the working tree as the given version, and each version of them
+// that one of these requires: as it was tagged, or, where there is no such tag yet, from the
+// working tree, which is what that tag will hold.
 func (r repo) makeProxy(out, version string) error {
 	dirs, err := r.dirsByPath()
 	if err != nil {
@@ -52,8 +52,8 @@ func (r repo) makeProxy(out, version string) error {
 	return nil
 }
 
-// serve adds one version of a module to the proxy in the folder out, from a tag or, without one, from
-// the working tree. It returns the go.mod of that version.
+// serve adds one version of a module to the proxy in the folder out, from a tag or, without one,
+// from the working tree. It returns the go.mod of that version.
 func (r repo) serve(out string, m module.Version, dir, tag string) (*modfile.File, error) {
 	path, err := module.EscapePath(m.Path)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// sample returns a repository in which the module nested uses the function of the root module that is
-// named, and requires version v0.1.0 of it. The root module has only the function Old.
+// sample returns a repository in which the module nested uses the function of the root module that
+// is named, and requires version v0.1.0 of it. The root module has only the function Old.
 func sample(t *testing.T, function string) repo {
 	t.Helper()
 	r := repo{t.TempDir(), []string{".", "nested"}}
@@ -138,7 +138,8 @@ func TestNextStepsTagInOrder(t *testing.T) {
 	}
 }
 
-// TestEveryModuleIsPublishedOrNot fails when a module is added and nobody decided whether to tag it.
+// TestEveryModuleIsPublishedOrNot fails when a module is added and nobody decided whether to tag
+// it.
 func TestEveryModuleIsPublishedOrNot(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {

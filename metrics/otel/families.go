@@ -17,9 +17,10 @@ type family struct {
 // families are all that is exported. A value that does not exist, such as the age of a connection
 // while there is none, is left out.
 //
-// The names follow OpenTelemetry's conventions for metrics (no unit and no "total" in a name, "io" for
-// data in two directions, a sum that goes up and down for a state). Their translation to Prometheus
-// gives the names of package promapigws; a test in internal/interop/metrics compares them.
+// The names follow OpenTelemetry's conventions for metrics (no unit and no "total" in a name, "io"
+// for data in two directions, a sum that goes up and down for a state). Their translation to
+// Prometheus gives the names of package promapigws; a test in internal/interop/metrics compares
+// them.
 var families = []family{
 	counter("apigws.connects", "{handshake}",
 		"Handshakes by outcome: connected; refused, with another status than 101; "+

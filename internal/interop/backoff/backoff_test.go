@@ -1,6 +1,7 @@
-// Package backoff_test uses the policies of each major version of cenkalti/backoff as Reconnect.Backoff.
-// The interface BackOff and the value of Stop are the same in all of them, so a policy of v5, v6 or v7
-// is assigned as it is; the result type of the function is that of v4, the version that apigws requires.
+// Package backoff_test uses the policies of each major version of cenkalti/backoff as
+// Reconnect.Backoff. The interface BackOff and the value of Stop are the same in all of them, so a
+// policy of v5, v6 or v7 is assigned as it is; the result type of the function is that of v4, the
+// version that apigws requires.
 package backoff_test
 
 import (

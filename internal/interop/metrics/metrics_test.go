@@ -98,7 +98,8 @@ func exportBoth(t *testing.T) (e export) {
 	return e
 }
 
-// TestTheSameEitherWay fails when a name, type, help, label or value is not the same in both modules.
+// TestTheSameEitherWay fails when a name, type, help, label or value is not the same in both
+// modules.
 func TestTheSameEitherWay(t *testing.T) {
 	e := exportBoth(t)
 	direct, translated := lines(e.prometheus), lines(e.translated)
@@ -178,8 +179,8 @@ func ownLabel(families []*dto.MetricFamily, name string) []string {
 	return slices.Compact(sorted(all))
 }
 
-// TestQueries parses the queries of the dashboard and of the alerts in docs/metrics.md: each metric and
-// label that they name exists, and the dashboard shows every metric.
+// TestQueries parses the queries of the dashboard and of the alerts in docs/metrics.md: each metric
+// and label that they name exists, and the dashboard shows every metric.
 func TestQueries(t *testing.T) {
 	e := exportBoth(t)
 	labels := map[string][]string{} // of each metric, values as "label=value"
