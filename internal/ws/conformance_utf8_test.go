@@ -171,15 +171,18 @@ func TestEveryCharacter(t *testing.T) {
 	try = func(p []byte, before utf8Check) {
 		bytewise := before
 		ok := bytewise.add(p[len(p)-1:])
-		var atOnce utf8Check
-		if want := viable(p); ok != want || atOnce.add(p) != want {
-			t.Fatalf("%q: %t byte by byte, %t at once, want %t", p, ok, atOnce.add(p), want)
+		var atOnce, behind utf8Check
+		if want := viable(p); ok != want || atOnce.add(p) != want || behind.add(append([]byte("€x"), p...)) != want {
+			t.Fatalf("%q: %t byte by byte, or another answer at once, want %t", p, ok, want)
 		}
 		if !ok {
 			return
 		}
-		if want := utf8.Valid(p); bytewise.complete() != want || atOnce.complete() != want {
-			t.Fatalf("%q is complete: %t byte by byte, %t at once, want %t", p, bytewise.complete(), atOnce.complete(), want)
+		if want := utf8.Valid(p); bytewise.complete() != want || atOnce.complete() != want || behind.complete() != want {
+			t.Fatalf("%q is complete: %t byte by byte, or another answer at once, want %t", p, bytewise.complete(), want)
+		}
+		if utf8.Valid(p) {
+			return // from here on it is like at the beginning
 		}
 		switch len(p) {
 		case 1:

@@ -3,7 +3,6 @@ package ws
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"slices"
 )
 
 // MaskKeys hands out masking keys. The zero value is ready for use by one goroutine at a time.
@@ -23,9 +22,6 @@ func (k *MaskKeys) next() uint32 {
 	k.left -= 4
 	return binary.LittleEndian.Uint32(k.block[k.left:])
 }
-
-// maxHeader is the length of the longest header of a masked frame.
-const maxHeader = 14
 
 // AppendMessage appends p to buf as one text message, in as few frames as possible with at most
 // limit bytes of payload each, and returns the extended buffer. It does not check that p is UTF-8.
@@ -54,7 +50,6 @@ func AppendControl(buf []byte, op Opcode, payload []byte, keys *MaskKeys) []byte
 // appendFrame appends one masked frame. first is the frame's first byte: the opcode, with finBit on
 // the last frame of a message.
 func appendFrame(buf []byte, first byte, p []byte, key uint32) []byte {
-	buf = slices.Grow(buf, maxHeader+len(p))
 	switch n := len(p); {
 	case n < 126:
 		buf = append(buf, first, maskBit|byte(n))
