@@ -13,8 +13,8 @@ var ErrGoexit = errors.New("callback: the function has called runtime.Goexit")
 // Run runs f on the goroutine of the caller. Inside reports true until f has returned.
 func Run(f func()) { f() }
 
-// runName is the name of Run on a stack. It contains the path of the module, which has a suffix like
-// /v2 in a later major version, and is another one in a fork.
+// runName is the name of Run on a stack. It contains the path of the module, which has a suffix
+// like /v2 in a later major version, and is another one in a fork.
 var runName = runtime.FuncForPC(reflect.ValueOf(Run).Pointer()).Name()
 
 // Do runs f on a goroutine of its own, as Run does, and waits until it has ended. It returns

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// newQueue returns a new queue. It fails the test at once if callbacks run with the lock, on which the
-// test would hang.
+// newQueue returns a new queue. It fails the test at once if callbacks run with the lock, on which
+// the test would hang.
 func newQueue(t *testing.T) *Queue {
 	t.Helper()
 	q := NewQueue()

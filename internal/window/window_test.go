@@ -446,6 +446,7 @@ func TestStress(t *testing.T) {
 				fmt.Sscan(string(p), &i, &number)
 				if number != left[i] {
 					t.Errorf("message %d of writer %d, want %d", number, i, left[i])
+					return false
 				}
 				left[i]++
 			}
