@@ -17,6 +17,13 @@ func TestAudit(t *testing.T) {
 	came := func(n, conn int, s float64) arrival { return arrival{N: n, Conn: conn, At: at(s)} }
 	flushed := func(from, to float64, o outcome) flush { return flush{at(from), at(to), o, ""} }
 
+	reads := func(connAndN ...[2]int) (pushes []push) {
+		for _, x := range connAndN {
+			pushes = append(pushes, push{Conn: x[0], N: x[1]})
+		}
+		return pushes
+	}
+
 	three := []write{wrote(0, sent), wrote(1, sent), wrote(2, sent)}
 	for _, test := range []struct {
 		name     string
@@ -76,9 +83,9 @@ func TestAudit(t *testing.T) {
 			[]arrival{came(0, 1, 0), came(2, 2, 2), came(1, 1, 2.1)}, ""},
 		{"a late duplicate with Resend", history{Resend: true, Writes: three},
 			[]arrival{came(0, 1, 0), came(1, 2, 1), came(2, 2, 2), came(1, 1, 4)}, "late[1]"},
-		{"pushes of two connections", history{Reads: []push{{1, 0}, {1, 1}, {2, 0}, {1, 2}, {2, 1}}}, nil, ""},
-		{"a push is missing", history{Reads: []push{{1, 0}, {1, 2}, {1, 3}}}, nil, "pushesWrong[2]"},
-		{"a push is doubled", history{Reads: []push{{1, 0}, {1, 0}, {1, 1}}}, nil, "pushesWrong[0]"},
+		{"pushes of two connections", history{Reads: reads([2]int{1, 0}, [2]int{1, 1}, [2]int{2, 0}, [2]int{1, 2}, [2]int{2, 1})}, nil, ""},
+		{"a push is missing", history{Reads: reads([2]int{1, 0}, [2]int{1, 2}, [2]int{1, 3})}, nil, "pushesWrong[2]"},
+		{"a push is doubled", history{Reads: reads([2]int{1, 0}, [2]int{1, 0}, [2]int{1, 1})}, nil, "pushesWrong[0]"},
 	} {
 		v := audit(&test.history, test.arrivals)
 		accused := ""

@@ -42,7 +42,7 @@ func judge(t *testing.T, c *conversation) (*history, verdict) {
 		t.FailNow()
 	}
 	v := audit(h, arrivals)
-	c.complain("it", h, v)
+	c.complain(h, v)
 	for _, charge := range v.charges() {
 		check(t, charge.of, len(charge.messages))
 	}
@@ -67,7 +67,7 @@ func oldData(resend int) func(*testing.T, starter) {
 			time.Sleep(6 * time.Second)
 		}
 		_, v := judge(t, c)
-		t.Logf("%d black holes at %d messages a second: %d late arrivals, %d resent, %d lost, %d claimed",
+		c.logf("%d black holes at %d messages a second: %d late arrivals, %d resent, %d lost, %d claimed",
 			holes, rate, len(v.late), v.resent, v.lost, v.claimed)
 	}
 }
@@ -84,12 +84,12 @@ func claims(t *testing.T, start starter) {
 	time.Sleep(time.Second)
 	h, v := judge(t, c)
 	most := lostConnections(h) * 2 * int(quick.Seconds()*rate)
-	t.Logf("%d connections lost: %d messages claimed, %d lost", lostConnections(h), v.claimed, v.lost)
+	c.logf("%d connections lost: %d messages claimed, %d lost", lostConnections(h), v.claimed, v.lost)
 	check(t, "claimed beyond two Timeouts of writing", max(0, v.claimed-v.lost-most))
 }
 
-// deadPath: while it sends, a client notices within two Timeouts that nothing gets through any
-// more, even if it received something a moment ago.
+// deadPath: while it sends, a client notices that nothing gets through to the gateway within two
+// Timeouts of the last message that it received. A few come after the path has died.
 func deadPath(interval, timeout time.Duration, holes int) func(*testing.T, starter) {
 	return func(t *testing.T, start starter) {
 		c := start(settings{Every: time.Second / rate, Size: 100, Flush: 0, Interval: interval, Timeout: timeout}, 100*time.Millisecond)
@@ -119,12 +119,19 @@ func deadPath(interval, timeout time.Duration, holes int) func(*testing.T, start
 					written++
 				}
 			}
-			t.Logf("noticed %v after %.1fs (%s); %d Writes returned nil meanwhile", e.noticed, e.notice.Seconds(), e.why, written)
-			if !e.noticed || e.notice > 2*timeout+time.Second { // a second for a busy machine
+			var heard time.Duration
+			for _, p := range h.Reads {
+				if p.At.After(f.start) && p.At.Before(f.start.Add(e.notice)) {
+					heard = p.At.Sub(f.start)
+				}
+			}
+			c.logf("noticed %v after %.1fs (%s), last received after %.1fs; %d Writes returned nil meanwhile",
+				e.noticed, e.notice.Seconds(), e.why, heard.Seconds(), written)
+			if !e.noticed || e.notice-heard > 2*timeout+time.Second { // a second for a busy machine
 				tooLate++
 			}
 		}
-		t.Logf("%d lost, %d claimed", v.lost, v.claimed)
+		c.logf("%d lost, %d claimed", v.lost, v.claimed)
 		check(t, "noticed later than after two Timeouts", tooLate)
 	}
 }
@@ -147,7 +154,7 @@ func slowUplink(kbits int, timeout time.Duration, own bool) func(*testing.T, sta
 		c := start(settings{Size: 8 << 10, Interval: timeout / 2, Timeout: timeout}, 0, narrow)
 		time.Sleep(lasts)
 		h, v := judge(t, c)
-		t.Logf("%d connections lost; of %d messages %d arrived, %d are unconfirmed and %d lost",
+		c.logf("%d connections lost; of %d messages %d arrived, %d are unconfirmed and %d lost",
 			lostConnections(h), v.written, v.arrived, v.claimed, v.lost)
 		check(t, fmt.Sprintf("connections lost at %d kbit/s", kbits), lostConnections(h))
 	}
@@ -168,6 +175,6 @@ func frozen(t *testing.T, start starter) {
 	}
 	time.Sleep(2 * time.Second)
 	h, _ := judge(t, c)
-	t.Logf("frozen %d times: %d connections lost", times, lostConnections(h))
+	c.logf("frozen %d times: %d connections lost", times, lostConnections(h))
 	check(t, "connections lost by freezing", lostConnections(h))
 }

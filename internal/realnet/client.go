@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -75,6 +76,7 @@ func (s *settings) converse(h *history) {
 	opts := apigws.Options{
 		HTTPClient:       &http.Client{Transport: transport},
 		AllowInsecure:    true,
+		Logger:           slog.New(slog.DiscardHandler), // OnState is told the same
 		Keepalive:        apigws.Keepalive{Interval: s.Interval, Timeout: s.Timeout},
 		Resend:           s.Resend,
 		HandshakeTimeout: 1500 * time.Millisecond,
@@ -117,7 +119,7 @@ func (s *settings) converse(h *history) {
 			if err != nil {
 				return
 			}
-			var got push
+			got := push{At: time.Now()}
 			if _, err := fmt.Sscanf(string(p), "push %d %d", &got.Conn, &got.N); err != nil {
 				got.N = -1
 			}

@@ -17,6 +17,7 @@ import (
 // A conversation is one client, in a process of its own, and the line that it has for itself.
 type conversation struct {
 	t       *testing.T
+	name    string
 	network *network
 	gateway *gateway
 	number  int // of the client and of the line
@@ -36,10 +37,11 @@ const latency = 5 * time.Millisecond
 
 // converse starts a client on a line, which is sound unless prepare changes it. The gateway pushes
 // to it at an interval, 0 for never.
-func converse(t *testing.T, n *network, g *gateway, number int, secure bool, s settings,
+func converse(t *testing.T, name string, n *network, g *gateway, number int, secure bool, s settings,
 	push time.Duration, prepare ...func(*conversation)) *conversation {
 	t.Helper()
-	c := &conversation{t: t, network: n, gateway: g, number: number, line: n.path.line(number), stop: make(chan struct{})}
+	c := &conversation{t: t, name: name, network: n, gateway: g, number: number,
+		line: n.path.line(number), stop: make(chan struct{})}
 	c.mend()
 	for _, f := range prepare {
 		f(c)
@@ -70,6 +72,12 @@ func (c *conversation) mend() {
 	c.line.down.set(conditions{delay: latency})
 }
 
+// logf writes a line to the test's log that begins with the name of the conversation.
+func (c *conversation) logf(format string, args ...any) {
+	c.t.Helper()
+	c.t.Logf("%-28s "+format, append([]any{c.name + ":"}, args...)...)
+}
+
 // signal sends a signal to the process of the client.
 func (c *conversation) signal(s syscall.Signal) { syscall.Kill(c.cmd.Process.Pid, s) }
 
@@ -87,7 +95,7 @@ func (c *conversation) end() (*history, []arrival) {
 		return nil, nil
 	}
 	if c.stderr.Len() > 0 {
-		c.t.Logf("client %d says: %s", c.number, c.stderr.String())
+		c.logf("%s", c.stderr.String())
 	}
 	var h history
 	if err := json.Unmarshal(c.stdout.Bytes(), &h); err != nil {

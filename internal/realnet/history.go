@@ -52,6 +52,7 @@ type flush struct {
 // A push is a message of the gateway: the nth on its connection.
 type push struct {
 	Conn, N int
+	At      time.Time // when Read returned it
 }
 
 // A state is a change of state.

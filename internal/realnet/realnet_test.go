@@ -4,7 +4,6 @@ package realnet
 
 import (
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -69,16 +68,17 @@ func TestRealNetwork(t *testing.T) {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
 					c.run(t, func(s settings, push time.Duration, prepare ...func(*conversation)) *conversation {
-						return converse(t, n, g, len(campaigners)+1+i, false, s, push, prepare...)
+						return converse(t, c.name, n, g, len(campaigners)+1+i, false, s, push, prepare...)
 					})
 				})
 			}
 		})
 	})
 	if !eventually(func() bool { return runtime.NumGoroutine() <= goroutines && descriptors() <= files }) {
-		t.Errorf("%d goroutines and %d descriptors, where %d and %d were", runtime.NumGoroutine(), descriptors(), goroutines, files)
+		t.Error("something is left behind")
 	}
-	t.Logf("at the end %d goroutines and %d descriptors, %d and %d at the start", runtime.NumGoroutine(), descriptors(), goroutines, files)
+	t.Logf("gateway and path: goroutines %d to %d, descriptors %d to %d",
+		goroutines, runtime.NumGoroutine(), files, descriptors())
 }
 
 // campaign lets all kinds of faults happen to the campaigners, in an order of its own to each.
@@ -89,7 +89,7 @@ func campaign(t *testing.T, n *network, g *gateway) {
 	until := time.Now().Add(campaignLasts)
 	for i, who := range campaigners {
 		who.settings.Every, who.settings.Interval, who.settings.Timeout = 20*time.Millisecond, quick, quick
-		c := converse(t, n, g, i+1, who.secure, who.settings, who.push)
+		c := converse(t, who.name, n, g, i+1, who.secure, who.settings, who.push)
 		all.Go(func() {
 			var happened []happening
 			for k := 0; time.Now().Before(until); k++ {
@@ -109,7 +109,7 @@ func campaign(t *testing.T, n *network, g *gateway) {
 			mu.Lock()
 			defer mu.Unlock()
 			r.add(h, arrivals, v, happened, over)
-			c.complain(who.name, h, v)
+			c.complain(h, v)
 		})
 	}
 	all.Wait()
@@ -120,23 +120,22 @@ func campaign(t *testing.T, n *network, g *gateway) {
 }
 
 // complain logs what the audit of one client found, and checks that its process held nothing back.
-func (c *conversation) complain(name string, h *history, v verdict) {
-	line := fmt.Sprintf("%-18s %5d written, %4d told by Write, %4d lost, %5d claimed, %d connections; goroutines %d to %d, descriptors %d to %d",
-		name+":", v.written, v.told, v.lost, v.claimed, h.Stats.Connects,
+func (c *conversation) complain(h *history, v verdict) {
+	c.logf("%5d written, %4d told by Write, %4d lost, %5d claimed, %2d connections; "+
+		"goroutines %d to %d, descriptors %d to %d", v.written, v.told, v.lost, v.claimed, h.Stats.Connects,
 		h.GoroutinesBefore, h.GoroutinesAfter, h.DescriptorsBefore, h.DescriptorsAfter)
 	for _, charge := range v.charges() {
 		if k := len(charge.messages); k > 0 {
-			line += fmt.Sprintf("; %s %d: %v", charge.of, k, charge.messages[:min(k, 10)])
+			c.logf("%s %d: %v", charge.of, k, charge.messages[:min(k, 10)])
 		}
 	}
-	c.t.Log(line)
 	for _, w := range h.Writes {
 		if w.Outcome == unexpected {
-			c.t.Logf("%s: Write of %d: %s", name, w.N, w.Err)
+			c.logf("Write of %d: %s", w.N, w.Err)
 			break
 		}
 	}
 	if h.GoroutinesAfter > h.GoroutinesBefore || h.DescriptorsAfter > h.DescriptorsBefore {
-		c.t.Errorf("%s: something is left behind\n%s", name, h.Stacks)
+		c.t.Errorf("%s: something is left behind\n%s", c.name, h.Stacks)
 	}
 }
