@@ -17,6 +17,10 @@ for module in $(modules); do
 	ci/tidy "$module"
 done
 
+step "what only the build tag realnet builds"
+go vet -tags realnet ./internal/realnet
+go run $staticcheck -tags realnet ./internal/realnet
+
 step "direct dependencies of the root module"
 direct=$(go list -m -f '{{if not .Indirect}}{{.Path}}{{end}}' all | grep . | sort)
 echo "$direct"

@@ -12,5 +12,4 @@ if [ -n "$why" ]; then
 	echo "internal/realnet does not run here: $why"
 	exit 0
 fi
-go vet -tags realnet ./internal/realnet
 go test -tags realnet -count=1 -timeout 5m -v ./internal/realnet
