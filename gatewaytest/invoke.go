@@ -9,7 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"time"
+	"sync"
 )
 
 // InvokeLambda returns a Handler that calls a function over the Lambda Invoke API, POST
@@ -19,8 +19,11 @@ import (
 // is none. Requests are not signed.
 //
 // The Handler fails, as the integration does, when the function fails or runs into its own timeout,
-// when its result is not a proxy response, and when nobody answers. An emulator that answers 400
-// without a body is busy with another invocation: the Handler tries again until its context ends.
+// when its result is not a proxy response, and when nobody answers.
+//
+// The runtime interface emulator crashes when it is asked to run two invocations at once, so those
+// of its function wait for each other, whatever Handler they come from; the time counts for
+// Config.IntegrationTimeout. Functions of other names run side by side.
 func InvokeLambda(endpoint, function string) Handler {
 	invoke := newInvoker(endpoint, function)
 	return func(ctx context.Context, ev *Event) (*Response, error) {
@@ -58,41 +61,51 @@ func newInvoker(endpoint, function string) invoker {
 		if err != nil {
 			return nil, err
 		}
-		for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-			result, busy, err := invokeOnce(ctx, target, body)
-			if !busy {
-				return result, err
-			}
+		if function == emulated {
+			turn := turnOf(target)
 			select {
-			case <-time.After(pause):
+			case turn <- struct{}{}:
+				defer func() { <-turn }()
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
 		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := backends.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		result, err := readAll(resp)
+		switch {
+		case err != nil:
+			return nil, err
+		case resp.StatusCode != http.StatusOK:
+			return nil, fmt.Errorf("gatewaytest: invoke: %s", resp.Status)
+		}
+		return result, functionError(resp.Header.Get("X-Amz-Function-Error"), result)
 	}
 }
 
-// invokeOnce reports whether the function was busy, instead of a result or an error.
-func invokeOnce(ctx context.Context, target string, body []byte) (result []byte, busy bool, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
-	if err != nil {
-		return nil, false, err
+// emulated is the name of the function that the runtime interface emulator serves.
+const emulated = "function"
+
+var (
+	turnsMu sync.Mutex
+	turns   = map[string]chan struct{}{} // by the URL of the function; guarded by turnsMu
+)
+
+// turnOf returns what has room for one invocation of a function.
+func turnOf(target string) chan struct{} {
+	turnsMu.Lock()
+	defer turnsMu.Unlock()
+	if turns[target] == nil {
+		turns[target] = make(chan struct{}, 1)
 	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := backends.Do(req)
-	if err != nil {
-		return nil, false, err
-	}
-	result, err = readAll(resp)
-	switch {
-	case err != nil:
-		return nil, false, err
-	case resp.StatusCode == http.StatusBadRequest && len(result) == 0:
-		return nil, true, nil
-	case resp.StatusCode != http.StatusOK:
-		return nil, false, fmt.Errorf("gatewaytest: invoke: %s", resp.Status)
-	}
-	return result, false, functionError(resp.Header.Get("X-Amz-Function-Error"), result)
+	return turns[target]
 }
 
 // A FunctionError is the failure of a function that InvokeLambda has called.
