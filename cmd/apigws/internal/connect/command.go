@@ -142,7 +142,8 @@ func (c *config) run(ctx context.Context, in io.Reader, out, errs io.Writer) err
 		io.Reader
 		io.Writer
 	}{in, out}, c.history)
-	p := &printer{out: t, events: t, json: c.json, outTerminal: true, eventsTerminal: true}
+	above := abovePrompt{out, t}
+	p := &printer{out: above, events: above, json: c.json, outTerminal: true, eventsTerminal: true}
 	p.prefix, p.incoming = "", "< "
 	p.colours = coloured()
 	if !errTerminal { // apigws connect URL 2>events

@@ -31,7 +31,8 @@ func open(t *testing.T, gw *gatewaytest.Server, change func(*config)) *piped {
 			io.Reader
 			io.Writer
 		}{in, &p.out}, c.history)
-		p.printer = &printer{out: tty, events: tty, json: c.json, incoming: "< ", outTerminal: true, eventsTerminal: true}
+		above := abovePrompt{&p.out, tty}
+		p.printer = &printer{out: above, events: above, json: c.json, incoming: "< ", outTerminal: true, eventsTerminal: true}
 		p.result <- c.interactive(ctx, tty, p.printer)
 	}()
 	synctest.Wait()
@@ -84,7 +85,9 @@ func TestPromptKeepsLineBeneathMessages(t *testing.T) {
 		before := len(p.out.String())
 		gw.Conns()[0].Send([]byte("pushed"))
 		synctest.Wait()
-		if got := p.out.String()[before:]; !strings.HasSuffix(got, "< pushed\r\n> half a li") {
+		// To the first column, clear, print: nothing stays of wide characters either.
+		got := p.out.String()[before:]
+		if !strings.HasPrefix(got, "\r") || !strings.HasSuffix(got, "\x1b[K< pushed\r\n> half a li") {
 			t.Errorf("the screen got %q", got)
 		}
 		wantIn(t, p.keys(t, "ne\r"), "< half a line\r\n")

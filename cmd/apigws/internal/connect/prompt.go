@@ -18,6 +18,20 @@ func newPrompt(tty io.ReadWriter, file string) *term.Terminal {
 	return t
 }
 
+// An abovePrompt prints above the prompt.
+type abovePrompt struct {
+	tty    io.Writer
+	prompt *term.Terminal
+}
+
+// Write clears the prompt, prints text and draws the prompt again. The line editor clears as many
+// columns as there are characters to the left of the cursor, which are too few where some are two
+// columns wide; from the first column it clears them all.
+func (a abovePrompt) Write(text []byte) (int, error) {
+	io.WriteString(a.tty, "\r")
+	return a.prompt.Write(text)
+}
+
 // completeCommand completes the name of a command on Tab.
 func completeCommand(line string, pos int, key rune) (string, int, bool) {
 	if key != '\t' || pos != len(line) || !strings.HasPrefix(line, "/") {
