@@ -113,24 +113,25 @@ func (l *losses) err() error {
 // time it is known which.
 func (l *life) resend(conn *connection) error {
 	c := l.client
-	if c.sessions.Window == nil {
+	w := c.sessions.Window
+	if w == nil {
 		return nil
 	}
 	// Close does not wait for a path that takes nothing.
 	stop := context.AfterFunc(c.ctx, func() { conn.session.Abort(ErrClosed) })
 	defer stop()
-	for _, p := range c.sessions.Window.Kept() {
+	for _, p := range w.Kept() {
 		if _, err := conn.session.Send(c.ctx, p, session.Again); err != nil {
 			return err
 		}
 		c.counters.messagesResent.Add(1)
-		if l.oneByOne {
+		if w.OneByOne() {
 			if err := conn.provePings(c.ctx); err != nil {
 				return err
 			}
 		}
 	}
-	l.oneByOne = false
+	w.Resent()
 	return nil
 }
 
@@ -142,12 +143,8 @@ func (l *life) reject(cause error) {
 	if c.sessions.Window == nil || !ok || !closed.rejects() {
 		return
 	}
-	switch n := c.sessions.Window.Len(); {
-	case n == 0:
-	case n == 1 || l.oneByOne:
+	if c.sessions.Window.Suspect() {
 		c.recordLoss(1, cause) // first, for the Flush that waits for the window
 		c.sessions.Window.Reject()
-	default:
-		l.oneByOne = true
 	}
 }

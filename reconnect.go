@@ -15,9 +15,6 @@ type life struct {
 	connector *connector
 	policy    *pacer
 	began     time.Time // when the connection was made with which this chain of rotations began
-
-	// oneByOne says that messages are resent one at a time: the gateway refuses one of them.
-	oneByOne bool
 }
 
 // run is the life of a client. The state machine is the program counter: serving a connection returns

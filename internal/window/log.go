@@ -19,6 +19,7 @@ type Log struct {
 	kept          [][]byte // not acknowledged, oldest first
 	used          int      // cost of kept and of what is reserved
 	left          int64    // how many messages have been acknowledged or rejected
+	oneByOne      bool     // see Suspect
 	rejected      [][]byte
 	rejectedBytes int // cost of rejected
 }
@@ -61,6 +62,25 @@ func (l *Log) Reject() {
 	}
 }
 
+// Suspect is called when the peer has closed a connection for one of the messages in the log, and
+// reports whether it is known which: the oldest, which is to be rejected. Otherwise the messages are to
+// be sent one at a time, so that it is known the next time.
+func (l *Log) Suspect() bool {
+	if len(l.kept) == 0 {
+		return false
+	}
+	known := len(l.kept) == 1 || l.oneByOne
+	l.oneByOne = l.oneByOne || !known
+	return known
+}
+
+// OneByOne reports whether the messages are to be sent one at a time: each when the one before it has
+// been acknowledged.
+func (l *Log) OneByOne() bool { return l.oneByOne }
+
+// Resent is called when all messages have been sent again.
+func (l *Log) Resent() { l.oneByOne = false }
+
 // Used returns how many bytes are kept or reserved; each message counts for at least 64.
 func (l *Log) Used() int { return l.used }
 
@@ -72,6 +92,13 @@ func (l *Log) Left() int64 { return l.left }
 
 // Kept returns the messages that are kept, oldest first. They must not be changed.
 func (l *Log) Kept() [][]byte { return slices.Clone(l.kept) }
+
+// Clone returns a copy that does not change with l.
+func (l *Log) Clone() Log {
+	c := *l
+	c.kept, c.rejected = slices.Clone(l.kept), slices.Clone(l.rejected)
+	return c
+}
 
 // Unconfirmed returns copies of the messages rejected, then of those kept.
 func (l *Log) Unconfirmed() [][]byte {

@@ -119,6 +119,27 @@ func (w *Window) Reject() {
 	w.settle()
 }
 
+// Suspect reports whether it is known for which message the peer has closed a connection; see Log.
+func (w *Window) Suspect() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.Suspect()
+}
+
+// OneByOne reports whether messages are to be resent one at a time; see Log.
+func (w *Window) OneByOne() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.OneByOne()
+}
+
+// Resent says that all messages have been sent again; see Log.
+func (w *Window) Resent() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.log.Resent()
+}
+
 // Flush waits until all messages that are in the window now have left it. It returns ctx.Err() or
 // ErrStopped if ctx has ended or stop is closed before.
 func (w *Window) Flush(ctx context.Context, stop <-chan struct{}) error {
