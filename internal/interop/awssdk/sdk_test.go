@@ -17,9 +17,15 @@ import (
 	"github.com/coder/websocket"
 )
 
+// newClient returns a client as AWS's examples make it: with the https form of the URL, where the
+// Server serves that.
 func newClient(s *gatewaytest.Server) *api.Client {
+	endpoint := s.ManagementURL
+	if dial := s.Client().Transport.(*http.Transport).DialTLSContext; dial != nil { // in memory
+		endpoint = strings.Replace(endpoint, "http:", "https:", 1)
+	}
 	return api.New(api.Options{
-		BaseEndpoint: aws.String(s.ManagementURL),
+		BaseEndpoint: aws.String(endpoint),
 		Region:       "eu-central-1",
 		HTTPClient:   s.Client(),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -41,10 +47,18 @@ func connect(t *testing.T, s *gatewaytest.Server) (*websocket.Conn, *string) {
 }
 
 func TestConnections(t *testing.T) {
+	for name, start := range map[string]func(*gatewaytest.Config) *gatewaytest.Server{
+		"http": gatewaytest.NewServer, "https": gatewaytest.NewTLSServer, "https in memory": gatewaytest.NewInMemory,
+	} {
+		t.Run(name, func(t *testing.T) { testConnections(t, start) })
+	}
+}
+
+func testConnections(t *testing.T, start func(*gatewaytest.Config) *gatewaytest.Server) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	authorized := true
-	s := gatewaytest.NewServer(&gatewaytest.Config{AuthorizeManagement: func(r *http.Request) int {
+	s := start(&gatewaytest.Config{AuthorizeManagement: func(r *http.Request) int {
 		// What the SDK signs arrives as it was signed; the signature itself is for the SDK to know.
 		const scope = "/eu-central-1/execute-api/aws4_request"
 		if !authorized || !strings.Contains(r.Header.Get("Authorization"), scope) {
