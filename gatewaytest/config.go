@@ -152,8 +152,9 @@ type Config struct {
 	Discard bool
 
 	// Observe is called for what happens on the Server, in order, from one goroutine. It does not
-	// hold up the gateway: while 1,024 observations wait for it, further ones are lost, and the
-	// next says how many. It must not call Server.Close, which waits until it has seen everything.
+	// hold up the gateway: while 65,536 observations or 64 MiB of messages wait for it, further
+	// ones are lost, and the next says how many. It must not call Server.Close, which waits until
+	// it has seen everything.
 	Observe func(Observation)
 
 	// Logger gets a line for each event: connections at level Info, messages and PINGs at Debug.

@@ -1,7 +1,7 @@
 package gatewaytest
 
 import (
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -35,71 +35,92 @@ type Observation struct {
 	Missed       int       // how many before this one are lost, because Observe was too slow
 }
 
-// mostObservations is how many observations wait for Config.Observe.
-const mostObservations = 1024
+// How much waits for Config.Observe.
+const (
+	mostObservations = 1 << 16
+	mostObserved     = 64 << 20 // bytes of messages
+)
 
 // An observer hands observations on from a goroutine of its own. A nil observer does nothing.
 type observer struct {
-	f      func(Observation)
-	queue  chan Observation
-	missed atomic.Int64
-	stop   chan struct{}
-	ended  chan struct{}
+	f     func(Observation)
+	wake  chan struct{} // has an element while there may be something to report
+	ended chan struct{} // closed when nothing runs any more
+
+	mu      sync.Mutex // guards all below
+	queue   []Observation
+	waiting int // in queue, and taken out of it to be reported
+	bytes   int // of the messages in those
+	missed  int // since the last one in queue
+	closed  bool
 }
 
 func newObserver(f func(Observation)) *observer {
 	if f == nil {
 		return nil
 	}
-	o := &observer{
-		f: f, queue: make(chan Observation, mostObservations),
-		stop: make(chan struct{}), ended: make(chan struct{}),
-	}
+	o := &observer{f: f, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go o.run()
 	return o
 }
 
 func (o *observer) run() {
 	defer close(o.ended)
-	for {
-		select {
-		case ob := <-o.queue:
-			o.report(ob)
-		case <-o.stop:
-			for {
-				select {
-				case ob := <-o.queue:
-					o.report(ob)
-				default:
-					return
-				}
-			}
+	var spare []Observation
+	for range o.wake {
+		o.mu.Lock()
+		all, closed := o.queue, o.closed
+		o.queue = spare[:0]
+		o.mu.Unlock()
+		for i := range all {
+			o.f(all[i])
+			o.mu.Lock()
+			o.waiting--
+			o.bytes -= len(all[i].Data)
+			o.mu.Unlock()
+			all[i] = Observation{} // holds on to a message
 		}
+		if closed {
+			return
+		}
+		spare = all
 	}
 }
 
-func (o *observer) report(ob Observation) {
-	ob.Missed = int(o.missed.Swap(0))
-	o.f(ob)
-}
-
-// add never waits.
+// add never waits for Config.Observe.
 func (o *observer) add(ob Observation) {
 	if o == nil {
 		return
 	}
 	ob.Time = time.Now()
+	o.mu.Lock()
+	if o.waiting >= mostObservations || o.bytes+len(ob.Data) > mostObserved {
+		o.missed++
+		o.mu.Unlock()
+		return
+	}
+	ob.Missed, o.missed = o.missed, 0
+	o.queue = append(o.queue, ob)
+	o.waiting++
+	o.bytes += len(ob.Data)
+	o.mu.Unlock()
+	o.signal()
+}
+
+func (o *observer) signal() {
 	select {
-	case o.queue <- ob:
+	case o.wake <- struct{}{}:
 	default:
-		o.missed.Add(1)
 	}
 }
 
 // close reports what is left, and returns when nothing runs any more.
 func (o *observer) close() {
 	if o != nil {
-		close(o.stop)
+		o.mu.Lock()
+		o.closed = true
+		o.mu.Unlock()
+		o.signal()
 		<-o.ended
 	}
 }
