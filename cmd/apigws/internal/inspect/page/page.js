@@ -71,7 +71,7 @@ const eventList = new List($("events"), {
 });
 
 function stateOf(c) {
-  if (!c.open) return `${c.code} ${c.reason ?? ""}`;
+  if (!c.open) return `${c.code} ${c.reason ?? (c.code === 1006 ? "no close frame" : "")}`;
   if (c.frozen) return "frozen";
   return c.slow ? "slow" : "open";
 }
@@ -195,12 +195,14 @@ function showLine(l) {
 // Actions.
 
 async function act(path, body, done) {
+  const id = chosen;
+  const say = (text) => { if (id === chosen) $("said").textContent = text; };
   try {
     const response = await fetch(path, { method: "POST", headers: { "X-Apigws": "page" }, body });
-    $("said").textContent = response.ok ? done : `${response.status}: ${(await response.json()).error}`;
+    say(response.ok ? done : `${response.status}: ${(await response.json()).error}`);
     return response.ok;
   } catch {
-    $("said").textContent = "the inspector does not answer";
+    say("the inspector does not answer");
     return false;
   }
 }
@@ -213,7 +215,9 @@ function freeze() {
   return act(path("freeze"), JSON.stringify({ frozen }), frozen ? "frozen" : "thawed");
 }
 async function push() {
-  if (await act(path("push"), $("send-text").value, "pushed")) $("send-text").select();
+  const box = $("send-text");
+  // select would take the focus back from wherever the user has gone meanwhile.
+  if (await act(path("push"), box.value, "pushed") && document.activeElement === box) box.select();
 }
 
 $("kick").onclick = kick;
