@@ -121,9 +121,9 @@ type load struct {
 	conns, rate int
 	time        time.Duration
 
-	mu   sync.Mutex // guards late
-	late []time.Duration
-	sent atomic.Int64
+	mu         sync.Mutex // guards late
+	late       []time.Duration
+	sent, back atomic.Int64
 }
 
 const text = `{"action":"sendmessage","sent":%d,"data":"hello, everybody in the room"}`
@@ -132,7 +132,8 @@ func (l *load) run(ctx context.Context, g *gateway) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
-		group  sync.WaitGroup
+		group  sync.WaitGroup // all goroutines
+		writes sync.WaitGroup
 		clock  = make(chan struct{}) // closed when all are connected
 		streak watcher
 	)
@@ -143,17 +144,20 @@ func (l *load) run(ctx context.Context, g *gateway) error {
 			return err
 		}
 		defer c.CloseNow()
-		group.Go(func() { l.write(ctx, c, clock, i) })
+		writes.Go(func() { l.write(ctx, c, clock, i) })
 		group.Go(func() { l.read(ctx, c) })
 	}
 	before := time.Now()
 	close(clock)
-	select {
-	case <-time.After(l.time + 2*time.Second): // the last echoes are on their way
-	case <-ctx.Done():
-		return ctx.Err()
+	writes.Wait()
+	took := time.Since(before)
+	for deadline := time.Now().Add(time.Minute); l.back.Load() < l.sent.Load(); { // the last are on their way
+		time.Sleep(10 * time.Millisecond)
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return fmt.Errorf("%d messages, %d echoes", l.sent.Load(), l.back.Load())
+		}
 	}
-	took := time.Since(before) - 2*time.Second
+	time.Sleep(time.Second) // for the inspector
 	memory := g.memory()
 	var state struct {
 		Counts struct{ Messages, Pushes, Open int }
@@ -211,6 +215,7 @@ func (l *load) read(ctx context.Context, c *websocket.Conn) {
 		var sent int64
 		fmt.Sscanf(string(msg), `{"action":"sendmessage","sent":%d`, &sent)
 		late = append(late, time.Duration(time.Now().UnixNano()-sent))
+		l.back.Add(1)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
