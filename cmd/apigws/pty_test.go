@@ -197,6 +197,22 @@ func TestTerminalSize(t *testing.T) {
 	s.exit(0)
 }
 
+// A terminal that knows no control sequences gets none: each line that is typed is a message.
+func TestDumbTerminal(t *testing.T) {
+	gw := newGateway(t, nil)
+	cmd := command(t, "connect", gw.URL)
+	cmd.Env = append(cmd.Env, "TERM=dumb")
+	s := onTerminal(t, cmd)
+	s.want("apigws: connected")
+	s.typed("hello\n")
+	s.want("hello\r\nhello\r\n") // the terminal's own echo, and the message
+	s.typed("\x04")
+	s.exit(0)
+	if strings.Contains(s.text, "\x1b") {
+		t.Errorf("a control sequence is on the screen: %q", s.text)
+	}
+}
+
 func TestTerminalWithoutColours(t *testing.T) {
 	gw := newGateway(t, nil)
 	cmd := command(t, "connect", gw.URL)

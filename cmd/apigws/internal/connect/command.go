@@ -126,7 +126,8 @@ func (c *config) run(ctx context.Context, in io.Reader, out, errs io.Writer) err
 	stdin, inTerminal := terminal(in)
 	_, outTerminal := terminal(out)
 	_, errTerminal := terminal(errs)
-	if !inTerminal || !outTerminal || len(c.messages) > 0 {
+	dumb := os.Getenv("TERM") == "dumb" // one that knows no control sequences, as in editors
+	if !inTerminal || !outTerminal || dumb || len(c.messages) > 0 {
 		p := &printer{out: out, events: errs, json: c.json, prefix: "apigws: "}
 		p.outTerminal, p.eventsTerminal = outTerminal, errTerminal
 		p.colours = errTerminal && coloured()
