@@ -20,8 +20,9 @@ var (
 // returned. Its methods may be called concurrently.
 type Conn struct {
 	connection *connection
-	retired    bool        // it is OnRetire's
-	returned   atomic.Bool // the hook has returned
+	retired    bool            // it is OnRetire's
+	usable     <-chan struct{} // closed when the hook has returned, and when its context ends otherwise than by time
+	returned   atomic.Bool     // the hook has returned
 }
 
 // Client returns the client whose connection this is. Its Write, Read and Flush wait for the connection in
@@ -94,15 +95,20 @@ func (conn *Conn) pop(ctx context.Context,
 	case conn.retired:
 		return nil, errConnRetired
 	}
-	s := conn.connection.session
-	item, ok := pop(conn.connection.early, ctx, s.Dead())
+	item, ok := pop(conn.connection.early, ctx, conn.usable)
 	if ok {
 		return conn.connection.client.result(item, nil)
 	}
-	if err := s.Cause(); err != nil { // which also ends the context of OnConnect
+	if err := conn.connection.session.Cause(); err != nil { // which also ends the context of OnConnect
 		return nil, err
 	}
-	return nil, ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if conn.returned.Load() {
+		return nil, errConnUsedLate
+	}
+	return nil, context.Canceled // the client ends
 }
 
 // ReadJSON reads the next message into v, as Read does.

@@ -69,21 +69,24 @@ func (conn *connection) open() {
 // call calls a hook, with a context that ends with ctx, with the connection, and after
 // HandshakeTimeout.
 func (conn *connection) call(ctx context.Context, facade *Conn, hook func(context.Context, *Conn) error) (err error) {
-	limited, cancel := context.WithTimeout(ctx, conn.client.opts.HandshakeTimeout)
+	usable, end := context.WithCancel(ctx)
+	facade.usable = usable.Done()
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		select {
 		case <-conn.session.Dead():
-			cancel()
-		case <-limited.Done():
+			end()
+		case <-usable.Done():
 		}
 	})
-	defer watching.Wait()
+	limited, cancel := context.WithTimeout(usable, conn.client.opts.HandshakeTimeout)
 	defer cancel()
 	if callback.Do(func() { err = hook(limited, facade) }) != nil {
 		err = errHookGoexit
 	}
 	facade.returned.Store(true)
+	end()
+	watching.Wait()
 	return err
 }
 
