@@ -59,10 +59,21 @@ func (s *Secrets) Transport(err error) error {
 	})
 }
 
-// clean reports whether the text of err has nothing to hide.
+// clean reports whether neither the text of err nor those of the errors in it have anything to
+// hide.
 func (s *Secrets) clean(err error) bool {
 	text := err.Error()
-	return s.Text(text) == text
+	if s.Text(text) != text {
+		return false
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		inner := e.Unwrap()
+		return inner == nil || s.clean(inner)
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(e.Unwrap(), func(inner error) bool { return !s.clean(inner) })
+	}
+	return true
 }
 
 func hide(err error, text string, mayShow func(error) bool) error {

@@ -36,6 +36,12 @@ type slow struct{ teller }
 func (*slow) Timeout() bool   { return true }
 func (*slow) Temporary() bool { return true }
 
+// several is a join with a text of its own.
+type several []error
+
+func (several) Error() string     { return "no secret" }
+func (e several) Unwrap() []error { return e }
+
 // path is an address that holds anything.
 type path string
 
@@ -179,6 +185,27 @@ func TestIdentity(t *testing.T) {
 	}
 	if !errors.As(s.Hook(unknown), &op) {
 		t.Error("what is no secret of the handshake may be in an error of a hook")
+	}
+	// Nor by what is in them, nor as an interface.
+	var inner *teller
+	for _, err := range []error{
+		&teller{"no secret", &url.Error{Op: "Get", URL: unsafe, Err: io.EOF}},
+		&teller{"no secret", several{io.EOF, errors.New(unsafe)}},
+	} {
+		if errors.As(s.Hook(err), &inner) {
+			t.Errorf("errors.As gives away what wraps %v", inner.inner)
+		}
+	}
+	if !errors.As(s.Hook(&teller{"no secret", errors.Join(io.EOF, own)}), &inner) {
+		t.Error("what wraps no secret is not found")
+	}
+	var ofURL *url.Error
+	if errors.As(s.Hook(&url.Error{Op: "Get", URL: "https://example.com", Err: io.EOF}), &ofURL) {
+		t.Errorf("errors.As gives away %v", ofURL)
+	}
+	var wrapping interface{ Unwrap() error }
+	if errors.As(s.Hook(own), &wrapping) {
+		t.Errorf("errors.As gives away %v", wrapping)
 	}
 	var rec tls.RecordHeaderError
 	if !errors.As(s.Transport(fmt.Errorf("%w", tls.RecordHeaderError{Msg: "x"})), &rec) {

@@ -150,12 +150,7 @@ func appendEnds(ends []int, text string, at int, b byte) []int {
 			}
 		}
 	case '\\':
-		n := backslashes(rest)
-		if b == '\\' {
-			for k := 2; k <= n; k *= 2 {
-				ends = append(ends, at+k)
-			}
-		}
+		n := backslashes(rest) // each of which, escaped or not, may have been one of the secret
 		if m := escapeLen(rest[n:], b); m > 0 {
 			ends = append(ends, at+n+m)
 		}
@@ -171,7 +166,7 @@ func appendEnds(ends []int, text string, at int, b byte) []int {
 
 // escapeLen returns how much of s, which follows a backslash, stands for b, and 0 if it does not.
 func escapeLen(s string, b byte) int {
-	for _, digits := range []string{"x", "u00", "U000000"} {
+	for _, digits := range []string{"x", "u00"} {
 		if rest, ok := strings.CutPrefix(s, digits); ok {
 			if escaped, ok := hexByte(rest); ok && escaped == b {
 				return len(digits) + 2

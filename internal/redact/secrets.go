@@ -106,17 +106,12 @@ func (s *Secrets) addPair(pair string) {
 // unescaped once.
 func (s *Secrets) add(values ...string) {
 	for _, v := range values {
-		for _, plus := range []bool{false, true} {
-			for form, i := v, 0; i < 3; form, i = unescape(form, plus), i+1 {
-				s.addOne(form)
+		for range 3 {
+			if len(v) >= shortest && !slices.Contains(s.values, v) {
+				s.values = append(s.values, v)
 			}
+			v = unescape(v, false)
 		}
-	}
-}
-
-func (s *Secrets) addOne(v string) {
-	if len(v) >= shortest && !slices.Contains(s.values, v) {
-		s.values = append(s.values, v)
 	}
 }
 

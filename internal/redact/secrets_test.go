@@ -128,6 +128,9 @@ func TestEverySpelling(t *testing.T) {
 		{"cookie of a jar", "jar-token", func(s *Secrets) { s.AddCookies([]*http.Cookie{{Name: "session", Value: "jar-token"}}) }},
 		{"subprotocol", "protocol-token", func(s *Secrets) { s.AddSubprotocols([]string{"chat", "protocol-token"}) }},
 		{"subprotocol behind a word", "protocol-token", func(s *Secrets) { s.AddSubprotocols([]string{"bearer.protocol-token"}) }},
+		{"letters of HTML", "a&b<c>d'e\"f", func(s *Secrets) { s.AddURL(&url.URL{RawQuery: url.Values{"t": {"a&b<c>d'e\"f"}}.Encode()}) }},
+		{"backslashes", `a\b\\c\\`, func(s *Secrets) { s.AddValue(`a\b\\c\\`) }},
+		{"after a colon", "part-token", func(s *Secrets) { s.AddHeader(http.Header{"X-Key": {"id:part-token"}}) }},
 		{"no URL", "another-secret", func(s *Secrets) { s.AddURL(nil); s.AddValue("another-secret") }},
 		{"letters of all kinds", "日本語\x00\xff\n'\\%41%", func(s *Secrets) { s.AddValue("日本語\x00\xff\n'\\%41%") }},
 	}
@@ -161,6 +164,8 @@ func TestTheRestStays(t *testing.T) {
 		"wss://example.com/prod#part next":                  "wss://example.com/prod#REDACTED next",
 		`"https://me:pw@example.com/prod?x" and "https://"`: `"https://REDACTED@example.com/prod?REDACTED" and "https://"`,
 		"http://me:p/w@proxy:3128 and http://other:80/":     "http://REDACTED@proxy:3128 and http://other:80/",
+		"http://other:80/ and http://me:p/w@proxy:3128":     "http://other:80/ and http://REDACTED@proxy:3128",
+		"http://other:80/\nand me@example.com":              "http://other:80/\nand me@example.com",
 		"http://me:p w@proxy:3128 refused":                  "http://REDACTED@proxy:3128 refused",
 		"http://me:p?w@proxy:3128 refused":                  "http://REDACTED refused",
 		"http://me:p#w@proxy:3128/?x refused":               "http://REDACTED refused",
@@ -176,11 +181,12 @@ func TestTheRestStays(t *testing.T) {
 // Secrets next to each other, one within another, one across another.
 func TestOverlaps(t *testing.T) {
 	var s Secrets
-	for _, v := range []string{"abcdef", "defghi", "cdefgh", "aaaaaa"} {
+	for _, v := range []string{"abcdef", "defghi", "cdefgh", "aaaaaa", "abcxyz0123", "cxyz01"} {
 		s.add(v)
 	}
 	for text, want := range map[string]string{
 		"xabcdefghiy":    "xREDACTEDy",
+		"abcxyz0123 ":    "REDACTED ",
 		"abcdefabcdef":   "REDACTEDREDACTED",
 		"aaaaaaaa":       "REDACTED",
 		"abcde cdefgh d": "abcde REDACTED d",
