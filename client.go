@@ -13,8 +13,8 @@ import (
 )
 
 // A Client stays connected to a WebSocket API of Amazon API Gateway: it keeps its connection alive,
-// replaces it before the gateway ends it, and reconnects when it is lost. Make one with New or Dial;
-// end it with Close. All methods may be called concurrently.
+// replaces it before the gateway ends it, and reconnects when it is lost. Make one with New or
+// Dial; end it with Close. All methods may be called concurrently.
 type Client struct {
 	opts     *Options
 	events   *events        // calls hooks and the logger
@@ -89,9 +89,9 @@ func New(url string, opts *Options) (*Client, error) {
 // Dial is New followed by Ready: it returns when the first connection is open and OnConnect has
 // returned. If the client ends before, or ctx does, Dial closes the client and returns why.
 //
-// Failures that are worth retrying (see Retryable) are retried until ctx ends; a refusal ends Dial at
-// once, with a *HandshakeError. ctx has no effect after Dial has returned. When ctx ends, Dial returns
-// at once; a hook that runs then ends in the background.
+// Failures that are worth retrying (see Retryable) are retried until ctx ends; a refusal ends Dial
+// at once, with a *HandshakeError. ctx has no effect after Dial has returned. When ctx ends, Dial
+// returns at once; a hook that runs then ends in the background.
 func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	c, err := New(url, opts)
 	if err != nil {
@@ -131,8 +131,8 @@ func (c *Client) await(ctx context.Context, not *connection) (*connection, error
 }
 
 // Ping sends a PING and returns how long its PONG took. It waits for an open connection first. A
-// connection that is lost meanwhile is an error, not a reason to start over. Cancelling ctx ends the
-// wait and does not cost the connection.
+// connection that is lost meanwhile is an error, not a reason to start over. Cancelling ctx ends
+// the wait and does not cost the connection.
 func (c *Client) Ping(ctx context.Context) (time.Duration, error) {
 	conn, err := c.await(ctx, nil)
 	if err != nil {
@@ -151,8 +151,8 @@ func (c *Client) State() State {
 // that no retry can mend. Err then says why.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err returns nil until the client has ended, ErrClosed after Close, and after a failure that no retry
-// can mend an error that wraps ErrClosed and the failure.
+// Err returns nil until the client has ended, ErrClosed after Close, and after a failure that no
+// retry can mend an error that wraps ErrClosed and the failure.
 func (c *Client) Err() error {
 	select {
 	case <-c.done:
@@ -164,13 +164,13 @@ func (c *Client) Err() error {
 
 // Close ends the client. It refuses further writes, asks the gateway to acknowledge those that were
 // made, performs the close handshake with status 1000, and returns when every goroutine of the
-// client has ended. CloseTimeout bounds all of it but the hooks: Close waits for one that runs. What
-// has been received can still be read.
+// client has ended. CloseTimeout bounds all of it but the hooks: Close waits for one that runs.
+// What has been received can still be read.
 //
 // The error wraps ErrUnconfirmed if messages were not acknowledged, as none is by a gateway that
-// answers no PING. Like a last Flush, it also tells of those that connections lost earlier have left
-// unconfirmed; an application that was answered knows better and may ignore it. With Options.Resend,
-// Unconfirmed returns them. Called again, Close returns the same.
+// answers no PING. Like a last Flush, it also tells of those that connections lost earlier have
+// left unconfirmed; an application that was answered knows better and may ignore it. With
+// Options.Resend, Unconfirmed returns them. Called again, Close returns the same.
 //
 // Called from inside a hook, of this client or of another, Close does not wait, since it could wait
 // for that very hook: it begins to close and returns nil. Done tells when the client has ended.
@@ -190,9 +190,10 @@ func (c *Client) end(reason error) {
 	c.cancel()
 }
 
-// makeRoom lets received messages wait beyond the normal room of the queues until undo is called: the
-// answer to a PING or a CLOSE may be behind messages that nobody reads, perhaps because who would read
-// them waits for that answer. conn is the connection that has not been opened yet, or nil.
+// makeRoom lets received messages wait beyond the normal room of the queues until undo is called:
+// the answer to a PING or a CLOSE may be behind messages that nobody reads, perhaps because who
+// would read them waits for that answer. conn is the connection that has not been opened yet, or
+// nil.
 func (c *Client) makeRoom(conn *connection) (undo func()) {
 	queues := []*queue.Queue{c.queue}
 	if c.errors != nil {

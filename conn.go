@@ -25,8 +25,8 @@ type Conn struct {
 	returned   atomic.Bool     // the hook has returned
 }
 
-// Client returns the client whose connection this is. Its Write, Read and Flush wait for the connection in
-// use, which this one is not yet in OnConnect, and no more in OnRetire.
+// Client returns the client whose connection this is. Its Write, Read and Flush wait for the
+// connection in use, which this one is not yet in OnConnect, and no more in OnRetire.
 func (conn *Conn) Client() *Client { return conn.connection.client }
 
 // Generation numbers the connections of a client: 1 for the first. A connection whose OnConnect
@@ -37,8 +37,8 @@ func (conn *Conn) Generation() int { return conn.connection.generation }
 // until the handshake of this one. It is 0 for the first connection and for one made by a rotation.
 func (conn *Conn) Gap() time.Duration { return conn.connection.gap }
 
-// Subprotocol returns which of Options.Subprotocols the $connect integration has picked, and "" if it
-// has picked none.
+// Subprotocol returns which of Options.Subprotocols the $connect integration has picked, and "" if
+// it has picked none.
 func (conn *Conn) Subprotocol() string { return conn.connection.protocol }
 
 // Write sends p as one text message on this connection: in OnConnect before any other write, in
@@ -77,10 +77,10 @@ func (conn *Conn) Read(ctx context.Context) ([]byte, error) {
 	return conn.pop(ctx, (*queue.Queue).Pop)
 }
 
-// ReadMatch returns the first message of this connection, in OnConnect, for which match returns true:
-// the answer to what OnConnect has sent, say. Those before it, and what OnConnect does not read, go to
-// Client.Read, in order. match is called once for each message, on the goroutine of the caller, and must
-// not keep it. Cancelling ctx does not cost the connection.
+// ReadMatch returns the first message of this connection, in OnConnect, for which match returns
+// true: the answer to what OnConnect has sent, say. Those before it, and what OnConnect does not
+// read, go to Client.Read, in order. match is called once for each message, on the goroutine of the
+// caller, and must not keep it. Cancelling ctx does not cost the connection.
 func (conn *Conn) ReadMatch(ctx context.Context, match func([]byte) bool) ([]byte, error) {
 	return conn.pop(ctx, func(q *queue.Queue, ctx context.Context, closed <-chan struct{}) (queue.Item, bool) {
 		return q.PopMatch(ctx, closed, match)

@@ -109,8 +109,8 @@ func (k *connector) connectOnce(ctx context.Context) (*connection, error) {
 	return conn, nil
 }
 
-// prepare does what comes before anything else on a new connection. Errors of OnConnect show no secret of
-// the handshake.
+// prepare does what comes before anything else on a new connection. Errors of OnConnect show no
+// secret of the handshake.
 func (k *connector) prepare(ctx context.Context, conn *connection, secrets *redact.Secrets) error {
 	if k.client.opts.OnConnect != nil {
 		if err := conn.call(ctx, &Conn{connection: conn}, k.client.opts.OnConnect); err != nil {
@@ -129,8 +129,8 @@ func (k *connector) prepare(ctx context.Context, conn *connection, secrets *reda
 	return conn.session.Cause()
 }
 
-// requirePongs makes sure that a connection answers PINGs, on which Resend depends. One that does not
-// may be dead; two in a row, and none that ever did, are a gateway that answers none.
+// requirePongs makes sure that a connection answers PINGs, on which Resend depends. One that does
+// not may be dead; two in a row, and none that ever did, are a gateway that answers none.
 func (k *connector) requirePongs(ctx context.Context, conn *connection) error {
 	err := conn.provePings(ctx)
 	switch {

@@ -48,8 +48,8 @@ func (c *Client) newConnection(stream *stream, generation int) *connection {
 	return conn
 }
 
-// reset returns what makes closing a connection drop all that its kernel holds; nil if its socket is
-// hidden.
+// reset returns what makes closing a connection drop all that its kernel holds; nil if its socket
+// is hidden.
 func reset(socket *net.TCPConn) func() {
 	if socket == nil {
 		return nil
@@ -96,8 +96,8 @@ func (conn *connection) ping(ctx context.Context) (time.Duration, error) {
 	return conn.session.Ping(ctx)
 }
 
-// provePings sends a PING and waits for its PONG, for at most Keepalive.Timeout: all messages before it
-// are acknowledged then.
+// provePings sends a PING and waits for its PONG, for at most Keepalive.Timeout: all messages
+// before it are acknowledged then.
 func (conn *connection) provePings(ctx context.Context) error {
 	timeout := conn.client.opts.Keepalive.Timeout
 	limited, cancel := context.WithTimeout(ctx, timeout)
@@ -124,8 +124,8 @@ func (conn *connection) tearDown() {
 	})
 }
 
-// settle closes the accounts of a connection that has ended: what was not acknowledged is lost, or in
-// the window for the next connection.
+// settle closes the accounts of a connection that has ended: what was not acknowledged is lost, or
+// in the window for the next connection.
 func (conn *connection) settle() {
 	c := conn.client
 	lost := conn.session.Settle()
@@ -138,8 +138,8 @@ func (conn *connection) settle() {
 	close(conn.settled)
 }
 
-// releaseEarly gives to Read what came on a connection that was never opened, unless nobody reads: each
-// attempt to connect could bring a queue full of it.
+// releaseEarly gives to Read what came on a connection that was never opened, unless nobody reads:
+// each attempt to connect could bring a queue full of it.
 func (conn *connection) releaseEarly() {
 	c := conn.client
 	if c.queue.Full() && c.ctx.Err() == nil {

@@ -12,11 +12,11 @@ import (
 // ErrUnconfirmed and the reason of the loss; each is reported once. If the PONG takes longer than
 // Keepalive.Timeout, the error wraps ErrUnconfirmed and ErrNoPong.
 //
-// With Options.Resend, Flush waits until ctx ends for the window to empty, across reconnects; messages
-// that the gateway refused are an error as above.
+// With Options.Resend, Flush waits until ctx ends for the window to empty, across reconnects;
+// messages that the gateway refused are an error as above.
 //
-// While Flush waits, up to 4 MiB of messages are received that nobody reads, for the PONG may be behind
-// them. If it is behind more, the error wraps ErrUnconfirmed.
+// While Flush waits, up to 4 MiB of messages are received that nobody reads, for the PONG may be
+// behind them. If it is behind more, the error wraps ErrUnconfirmed.
 func (c *Client) Flush(ctx context.Context) error {
 	if c.sessions.Window != nil {
 		if err := c.flushWindow(ctx); err != nil {
@@ -58,10 +58,10 @@ func (conn *connection) flush(ctx context.Context) error {
 	}
 }
 
-// Unconfirmed returns, after the client has ended, the messages of Options.Resend that were not seen
-// to arrive, in their order: first those for which the gateway closed a connection, as many of the
-// last as the window holds, then those that remained. They may have arrived. Before the end it returns
-// what is unconfirmed at the moment.
+// Unconfirmed returns, after the client has ended, the messages of Options.Resend that were not
+// seen to arrive, in their order: first those for which the gateway closed a connection, as many of
+// the last as the window holds, then those that remained. They may have arrived. Before the end it
+// returns what is unconfirmed at the moment.
 func (c *Client) Unconfirmed() [][]byte {
 	if c.sessions.Window == nil {
 		return nil
@@ -108,9 +108,9 @@ func (l *losses) err() error {
 	return errorf("%w: %d messages: %w", ErrUnconfirmed, l.n, l.cause)
 }
 
-// resend writes on a new connection what earlier ones left unacknowledged, before anything else. If the
-// gateway has closed a connection for one of the messages, they go one at a time, so that the next
-// time it is known which.
+// resend writes on a new connection what earlier ones left unacknowledged, before anything else. If
+// the gateway has closed a connection for one of the messages, they go one at a time, so that the
+// next time it is known which.
 func (l *life) resend(conn *connection) error {
 	c := l.client
 	w := c.sessions.Window
@@ -135,8 +135,8 @@ func (l *life) resend(conn *connection) error {
 	return nil
 }
 
-// reject is called when a connection has been lost for the given cause and is settled: a message for
-// which the gateway closed it must not be sent again.
+// reject is called when a connection has been lost for the given cause and is settled: a message
+// for which the gateway closed it must not be sent again.
 func (l *life) reject(cause error) {
 	c := l.client
 	closed, ok := cause.(*CloseError)

@@ -50,10 +50,10 @@
 // it, and whether its integration succeeds, is beyond this: a backend that
 // must not miss a message acknowledges it in a message of its own.
 //
-// In the other direction every message that a connection brought is returned
-// by Read, also when its OnConnect has failed; only then, and only while nobody
-// reads what waits already, is it dropped. What the backend sends while no connection is open fails there:
-// POST @connections answers 410. Conn.Gap tells OnConnect how long that was.
+// In the other direction every message that a connection brought is returned by Read, also when its
+// OnConnect has failed; only then, and only while nobody reads what waits already, is it dropped.
+// What the backend sends while no connection is open fails there: POST @connections answers 410.
+// Conn.Gap tells OnConnect how long that was.
 //
 // # Ordering
 //

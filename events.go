@@ -12,9 +12,9 @@ import (
 )
 
 // events call the hooks that hear of what happens, and the logger. Neither holds the client up, and
-// both may call it: each kind runs on a goroutine of its own while there is something to run. What is
-// queued is bounded by what causes it: changes of state come as often as the client reconnects, and
-// error frames wait in a queue with a bound.
+// both may call it: each kind runs on a goroutine of its own while there is something to run. What
+// is queued is bounded by what causes it: changes of state come as often as the client reconnects,
+// and error frames wait in a queue with a bound.
 type events struct {
 	client *Client
 	log    *slog.Logger
@@ -78,8 +78,8 @@ func (e *events) logState(change StateChange) {
 
 func (e *events) warn(msg string, args ...any) { e.record(slog.LevelWarn, msg, args...) }
 
-// record logs a line, with the time and the place of the call. The logger's handler is the user's: it
-// may block, or call the client.
+// record logs a line, with the time and the place of the call. The logger's handler is the user's:
+// it may block, or call the client.
 func (e *events) record(level slog.Level, msg string, args ...any) {
 	if level < e.least {
 		return
@@ -95,8 +95,8 @@ func (e *events) record(level slog.Level, msg string, args ...any) {
 	})
 }
 
-// intercept keeps from Read what is not for it, and reports whether it did. It runs on the goroutine
-// that reads the connection.
+// intercept keeps from Read what is not for it, and reports whether it did. It runs on the
+// goroutine that reads the connection.
 func (e *events) intercept(s *session.Session, p []byte) bool {
 	opts := e.client.opts
 	if opts.Keepalive.IsReply != nil && e.isReply(s, p) {

@@ -7,8 +7,8 @@ import (
 	"github.com/apigws/apigws/internal/session"
 )
 
-// clients counts those of this process. From manyClients on, keepalives are sent with an eye to what
-// they cost: see share and lookEach.
+// clients counts those of this process. From manyClients on, keepalives are sent with an eye to
+// what they cost: see share and lookEach.
 var clients atomic.Int64
 
 const manyClients = 1000
@@ -83,13 +83,13 @@ func (k *keeper) tick() (next time.Duration, err error) {
 	return next, nil
 }
 
-// patience is how late a tick may be that concludes something, and how long after a later one the next
-// follows.
+// patience is how late a tick may be that concludes something, and how long after a later one the
+// next follows.
 func (k *keeper) patience() time.Duration { return k.cfg.Timeout / 10 }
 
-// deadline returns when the connection counts as dead, if a PING is unanswered. As long as the reader
-// waits for a slow consumer, PONGs are not seen, and there is no deadline; when it goes on, the time
-// starts anew.
+// deadline returns when the connection counts as dead, if a PING is unanswered. As long as the
+// reader waits for a slow consumer, PONGs are not seen, and there is no deadline; when it goes on,
+// the time starts anew.
 func (k *keeper) deadline(h *session.Health) (dead time.Time, waiting bool) {
 	resend := k.conn.client.sessions.Window != nil
 	var from time.Time
@@ -113,9 +113,9 @@ func (k *keeper) deadline(h *session.Health) (dead time.Time, waiting bool) {
 	return from.Add(limit), true
 }
 
-// pingDue returns when the next PING is due: an Interval after anything was last received, and after
-// the last PING that is still unanswered. While something written is not acknowledged, it is due a
-// Timeout after the last PING, or after the first message that follows it.
+// pingDue returns when the next PING is due: an Interval after anything was last received, and
+// after the last PING that is still unanswered. While something written is not acknowledged, it is
+// due a Timeout after the last PING, or after the first message that follows it.
 func (k *keeper) pingDue(h *session.Health) time.Time {
 	last := h.Heard
 	if h.Pinged.After(last) {
@@ -135,9 +135,9 @@ func (k *keeper) pingDue(h *session.Health) time.Time {
 	return due
 }
 
-// share lets what many clients send leave in few bursts, because a process that sleeps in between pays
-// more for each time it wakes than for a PING. It moves what is due to an instant at most a fiftieth
-// of Interval earlier: the beginning of a second, or of a tenth or a hundredth of one.
+// share lets what many clients send leave in few bursts, because a process that sleeps in between
+// pays more for each time it wakes than for a PING. It moves what is due to an instant at most a
+// fiftieth of Interval earlier: the beginning of a second, or of a tenth or a hundredth of one.
 func (k *keeper) share(due time.Time) time.Time {
 	if clients.Load() < manyClients {
 		return due
@@ -150,8 +150,8 @@ func (k *keeper) share(due time.Time) time.Time {
 }
 
 // lookEach returns how often the clocks are to be looked at: each Timeout, and less often by many
-// clients, whose process runs on no laptop: a Timeout more for each manyClients. With a window it is
-// also how soon the PINGs of messages get a deadline.
+// clients, whose process runs on no laptop: a Timeout more for each manyClients. With a window it
+// is also how soon the PINGs of messages get a deadline.
 func (k *keeper) lookEach() time.Duration {
 	if k.conn.client.sessions.Window != nil {
 		return k.cfg.Timeout
@@ -159,9 +159,10 @@ func (k *keeper) lookEach() time.Duration {
 	return k.cfg.Timeout * time.Duration(1+clients.Load()/manyClients)
 }
 
-// readClocks reports whether the machine was suspended since the last tick. The monotonic clock stands
-// still in a suspended machine, and with it every timer; the wall clock goes on. A wall clock that was
-// set forward looks the same, so nothing is concluded from it but that a PING is due now.
+// readClocks reports whether the machine was suspended since the last tick. The monotonic clock
+// stands still in a suspended machine, and with it every timer; the wall clock goes on. A wall
+// clock that was set forward looks the same, so nothing is concluded from it but that a PING is due
+// now.
 func (k *keeper) readClocks(now time.Time) (woke bool) {
 	wall := k.wall().Round(0)
 	skew := wall.Sub(k.wallT) - now.Sub(k.monoT)

@@ -194,8 +194,8 @@ func pingAt(t *testing.T, gw *gatewaytest.Server, elapsed, at time.Duration) {
 	}
 }
 
-// A PING is due one Interval after the last frame that was received, whatever its kind, and one Timeout
-// after a message was sent that no PING follows.
+// A PING is due one Interval after the last frame that was received, whatever its kind, and one
+// Timeout after a message was sent that no PING follows.
 func TestPingAfterInterval(t *testing.T) {
 	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
 		c := dial(t, gw, nil)

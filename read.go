@@ -11,18 +11,18 @@ import (
 )
 
 // Read returns the next message, in the order in which its connection brought it. It waits until
-// there is one, across reconnects, until ctx ends, or until the client has ended and nothing is left
-// to return. Cancelling ctx costs neither a message nor the connection. The caller owns the memory of
-// the message.
+// there is one, across reconnects, until ctx ends, or until the client has ended and nothing is
+// left to return. Cancelling ctx costs neither a message nor the connection. The caller owns the
+// memory of the message.
 //
 // A message larger than Limits.Message is skipped, and a *TooLargeError is returned in its place. A
 // text message that is not UTF-8 is never returned: it ends its connection with 1007, as RFC 6455
 // requires.
 //
-// Messages that are not read hold the connection back: after 64 of them, or 256 KiB, nothing more is
-// taken from the socket, and the gateway's own buffer fills. While a call waits for the gateway to
-// acknowledge something (Flush, Ping, Close, a Write with Options.Resend), up to 4 MiB are taken, since
-// the acknowledgement may be behind them.
+// Messages that are not read hold the connection back: after 64 of them, or 256 KiB, nothing more
+// is taken from the socket, and the gateway's own buffer fills. While a call waits for the gateway
+// to acknowledge something (Flush, Ping, Close, a Write with Options.Resend), up to 4 MiB are
+// taken, since the acknowledgement may be behind them.
 func (c *Client) Read(ctx context.Context) ([]byte, error) {
 	return c.result(c.pop(ctx))
 }

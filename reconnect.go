@@ -8,8 +8,8 @@ import (
 	"github.com/apigws/apigws/internal/jitter"
 )
 
-// A life is the run loop of a client: connections one after another. The goroutine of run alone uses
-// it.
+// A life is the run loop of a client: connections one after another. The goroutine of run alone
+// uses it.
 type life struct {
 	client    *Client
 	connector *connector
@@ -17,8 +17,8 @@ type life struct {
 	began     time.Time // when the connection was made with which this chain of rotations began
 }
 
-// run is the life of a client. The state machine is the program counter: serving a connection returns
-// its successor, and nil when the client ends.
+// run is the life of a client. The state machine is the program counter: serving a connection
+// returns its successor, and nil when the client ends.
 func (l *life) run() {
 	clients.Add(1)
 	defer clients.Add(-1)
@@ -157,8 +157,8 @@ func (l *life) reconnect(cause error, stable bool) (*connection, error) {
 	return l.connector.connect(c.ctx, attempt{policy: l.policy, wait: wait, cause: cause})
 }
 
-// open lets the application use a connection: what comes in goes to Read, what earlier connections left
-// unacknowledged goes out, and then writes do.
+// open lets the application use a connection: what comes in goes to Read, what earlier connections
+// left unacknowledged goes out, and then writes do.
 func (l *life) open(conn *connection) {
 	c := l.client
 	conn.open()

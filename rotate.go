@@ -35,8 +35,8 @@ func (l *life) newRotation() *rotation {
 	return r
 }
 
-// tick begins the rotation of a connection that has reached the age, and returns when it wants to be
-// called again.
+// tick begins the rotation of a connection that has reached the age, and returns when it wants to
+// be called again.
 func (r *rotation) tick(age time.Duration) (next time.Duration) {
 	if r.result != nil {
 		return never
@@ -70,8 +70,8 @@ func (r *rotation) begin(timed bool) {
 	})
 }
 
-// take takes the result of the attempt under way. If it failed, the old connection stays; one that was
-// timed is tried again later.
+// take takes the result of the attempt under way. If it failed, the old connection stays; one that
+// was timed is tried again later.
 func (r *rotation) take(made madeResult, age time.Duration) *connection {
 	r.result = nil
 	if made.err == nil {
@@ -93,8 +93,8 @@ func (r *rotation) take(made madeResult, age time.Duration) *connection {
 	return nil
 }
 
-// rescue returns, after the loss of the connection, the one that a rotation under way brings; nil if
-// there is none.
+// rescue returns, after the loss of the connection, the one that a rotation under way brings; nil
+// if there is none.
 func (r *rotation) rescue(cause error) *connection {
 	c := r.life.client
 	if r.result == nil || c.ctx.Err() != nil {
@@ -118,8 +118,8 @@ func (r *rotation) stop() {
 	}
 }
 
-// abandon waits for the end of the attempt under way, if any, and gives up what it brings. It must have
-// been stopped.
+// abandon waits for the end of the attempt under way, if any, and gives up what it brings. It must
+// have been stopped.
 func (r *rotation) abandon() {
 	if r.result != nil {
 		if made := <-r.result; made.conn != nil {
@@ -142,9 +142,9 @@ func (r *rotation) answer(err error) {
 
 // Rotate replaces the connection now: the next one is made, with a fresh Prepare and its OnConnect,
 // before the old one is closed, and writes move over in order. It returns nil when the next
-// connection is in use. If the next one cannot be had, the old one stays; Rotate then keeps trying as
-// after a lost connection until ctx ends, and returns a refusal at once. A rotation that is already
-// under way counts. Cancelling ctx ends the wait, not the rotation.
+// connection is in use. If the next one cannot be had, the old one stays; Rotate then keeps trying
+// as after a lost connection until ctx ends, and returns a refusal at once. A rotation that is
+// already under way counts. Cancelling ctx ends the wait, not the rotation.
 func (c *Client) Rotate(ctx context.Context) error {
 	answer := make(chan error, 1)
 	select {
@@ -164,10 +164,10 @@ func (c *Client) Rotate(ctx context.Context) error {
 	}
 }
 
-// handover moves the client from a connection to its successor. Writers wait meanwhile, for one round
-// trip: that of the PING whose PONG proves that the gateway has all earlier messages, so that none
-// overtakes another. It returns false when the client is closed meanwhile: old is then still the one
-// to end.
+// handover moves the client from a connection to its successor. Writers wait meanwhile, for one
+// round trip: that of the PING whose PONG proves that the gateway has all earlier messages, so that
+// none overtakes another. It returns false when the client is closed meanwhile: old is then still
+// the one to end.
 func (l *life) handover(old, next *connection) bool {
 	c := l.client
 	c.line.set(nil)
@@ -195,8 +195,9 @@ func (l *life) handover(old, next *connection) bool {
 	return true
 }
 
-// retire lets OnRetire have a connection once its successor is in use, reads it for Drain, and then closes it:
-// what the backend sent to its connectionId before it learned of the new one still arrives.
+// retire lets OnRetire have a connection once its successor is in use, reads it for Drain, and then
+// closes it: what the backend sent to its connectionId before it learned of the new one still
+// arrives.
 func (l *life) retire(conn *connection) {
 	c := l.client
 	c.tearing.Go(func() { // the end of the client stops it

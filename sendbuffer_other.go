@@ -4,9 +4,9 @@ package apigws
 
 import "net"
 
-// boundSendBuffer keeps what waits in the kernel small, so that a PING does not wait behind megabytes on
-// a slow uplink, and a write that returns says that the path takes bytes. These systems cannot bound
-// what is unsent alone: the buffer also bounds what is in flight.
+// boundSendBuffer keeps what waits in the kernel small, so that a PING does not wait behind
+// megabytes on a slow uplink, and a write that returns says that the path takes bytes. These
+// systems cannot bound what is unsent alone: the buffer also bounds what is in flight.
 func boundSendBuffer(socket *net.TCPConn) {
 	if socket != nil {
 		socket.SetWriteBuffer(128 << 10)

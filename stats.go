@@ -10,7 +10,7 @@ import (
 // Stats is a snapshot of a client. Counters count from Dial on and never go
 // back.
 type Stats struct {
-	State      State
+	State      State         // what the client does now
 	Since      time.Time     // when State was entered
 	Generation int           // of the current or last connection
 	Opened     time.Time     // when the current connection was opened; zero when there is none

@@ -11,22 +11,22 @@ import (
 )
 
 // Write sends p as one text message, in frames of at most Limits.Frame. It waits for an open
-// connection, until ctx ends, and returns when the operating system has taken the whole message: nil
-// does not say that the gateway has it. Flush does, and Options.Resend makes up for lost connections. p
-// may be reused when Write has returned. Writes of one goroutine reach the gateway in their order,
-// across reconnects and rotations too.
+// connection, until ctx ends, and returns when the operating system has taken the whole message:
+// nil does not say that the gateway has it. Flush does, and Options.Resend makes up for lost
+// connections. p may be reused when Write has returned. Writes of one goroutine reach the gateway
+// in their order, across reconnects and rotations too.
 //
 // A message larger than Limits.Message is a *TooLargeError, one that is not UTF-8 is ErrNotText;
-// neither touches the connection. An error that wraps ErrNotSent says that nothing was sent that the
-// gateway could deliver. An error that wraps ErrUnconfirmed says that the connection was lost, and the
-// message may have arrived. A message that a lost connection has truncated cannot be delivered; Write
-// sends it whole on the next connection.
+// neither touches the connection. An error that wraps ErrNotSent says that nothing was sent that
+// the gateway could deliver. An error that wraps ErrUnconfirmed says that the connection was lost,
+// and the message may have arrived. A message that a lost connection has truncated cannot be
+// delivered; Write sends it whole on the next connection.
 //
 // Once a message is on its way to the socket, WriteTimeout bounds Write rather than ctx. Cancelling
 // ctx never costs the connection.
 //
-// With Options.Resend, Write waits for room in the window first. From then on the client answers for
-// the message: a lost connection is no error.
+// With Options.Resend, Write waits for room in the window first. From then on the client answers
+// for the message: a lost connection is no error.
 func (c *Client) Write(ctx context.Context, p []byte) error {
 	if err := c.opts.checkMessage(p); err != nil {
 		return err
@@ -90,8 +90,8 @@ func (c *Client) reserve(ctx context.Context, n int) error {
 	})
 }
 
-// whileReading calls wait, again and again as long as it returns because its ctx has ended, until the
-// caller's ctx has ended or the queue of messages has been full for a while.
+// whileReading calls wait, again and again as long as it returns because its ctx has ended, until
+// the caller's ctx has ended or the queue of messages has been full for a while.
 func (c *Client) whileReading(ctx context.Context, wait func(context.Context) error) error {
 	for {
 		limited, cancel := context.WithTimeout(ctx, c.opts.Keepalive.Timeout)

@@ -151,8 +151,8 @@ func (s *Server) connState(_ net.Conn, state http.ConnState) {
 // Client returns a client that reaches the Server: in memory, or trusting its certificate.
 func (s *Server) Client() *http.Client { return s.client }
 
-// Certificate returns the certificate of a Server with TLS, for clients other than Client to trust, or
-// nil. It is good for a year.
+// Certificate returns the certificate of a Server with TLS, for clients other than Client to trust,
+// or nil. It is good for a year.
 func (s *Server) Certificate() *x509.Certificate { return s.certificate }
 
 // Close resets every connection, ends every handshake, and returns when all goroutines of the

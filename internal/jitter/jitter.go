@@ -19,14 +19,17 @@ type Full struct {
 	bound time.Duration
 }
 
+// NewFull returns a Full that has not waited yet.
 func NewFull(draw Draw) *Full { return &Full{draw, first} }
 
+// NextBackOff returns the next wait, at least 1 ns.
 func (b *Full) NextBackOff() time.Duration {
 	wait := b.draw(b.bound) + 1
 	b.bound = min(b.bound*5/3, last)
 	return wait
 }
 
+// Reset has the waits start over.
 func (b *Full) Reset() { b.bound = first }
 
 // Fleet is the first wait of one of n clients that lost their connections at

@@ -28,8 +28,8 @@ const few = 2 * Messages
 
 // An Item is a message, or the news that one was too large and has been skipped.
 type Item struct {
-	Data []byte
-	Size int64 // of the message, also of a skipped one
+	Data []byte // the message; nil when it was skipped
+	Size int64  // of the message, also of a skipped one
 	Err  error
 }
 

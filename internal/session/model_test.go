@@ -245,8 +245,8 @@ func (m *model) lose(c *modelConn, took int, rejects bool) {
 	}
 }
 
-// connect makes the next connection after a loss. What was on its way on the old one is dropped: it was
-// reset.
+// connect makes the next connection after a loss. What was on its way on the old one is dropped: it
+// was reset.
 func (m *model) connect() {
 	old := m.current()
 	old.wire, old.pongs = nil, nil
@@ -446,8 +446,8 @@ func (m *model) history() string {
 	return m.before.history() + "\n  " + m.event
 }
 
-// explore goes through all that can happen within a number of events, and returns how many states it
-// saw.
+// explore goes through all that can happen within a number of events, and returns how many states
+// it saw.
 func explore(t *testing.T, start *model, depth int) int {
 	seen := map[string]bool{start.key(): true}
 	frontier := []*model{start}

@@ -15,8 +15,8 @@ type Health struct {
 	Blocked bool
 	Freed   time.Time
 
-	// Pinged is when the newest PING was sent whose PONG is awaited, Oldest when the oldest was; zero if
-	// there is none. A PING counts as sent when the socket has taken it.
+	// Pinged is when the newest PING was sent whose PONG is awaited, Oldest when the oldest was;
+	// zero if there is none. A PING counts as sent when the socket has taken it.
 	Pinged, Oldest time.Time
 	// Silent is when the oldest PING was sent after which nothing at all came in; zero if there is
 	// none.

@@ -12,9 +12,12 @@ import (
 // first, as RFC 6455, section 7.1.1, asks of clients.
 const closeWait = 250 * time.Millisecond
 
-// A TooLargeError takes the place of a message that was skipped.
-type TooLargeError struct{ Size int64 }
+// A TooLargeError takes the place of a message of Size bytes that was skipped.
+type TooLargeError struct {
+	Size int64 // in bytes
+}
 
+// Error implements error.
 func (e *TooLargeError) Error() string { return "message is too large" }
 
 // read passes on what the stream brings until it ends, and then says why.

@@ -43,8 +43,8 @@ type Config struct {
 	// Intercept, if set, keeps a message from the queue by returning true. It runs on the
 	// goroutine that reads; where it has to wait, it must use Session.Wait.
 	Intercept func(*Session, []byte) bool
-	// Cause makes the cause of a session from what ended its reading: a *CloseFrame, a *ws.Error, or
-	// an error of the stream.
+	// Cause makes the cause of a session from what ended its reading: a *CloseFrame, a *ws.Error,
+	// or an error of the stream.
 	Cause func(error) error
 }
 
@@ -63,6 +63,7 @@ type CloseFrame struct {
 	Reason string
 }
 
+// Error implements error; it does not repeat what the peer wrote.
 func (f *CloseFrame) Error() string { return "closed by the peer" }
 
 // Kind says what a message is to the accounts of a session.
@@ -217,8 +218,8 @@ func (s *Session) Wait() {
 	s.tasks.Wait()
 }
 
-// start runs f, which may wait for the stream, on a goroutine of its own that Wait waits for. It does
-// nothing once Wait was called.
+// start runs f, which may wait for the stream, on a goroutine of its own that Wait waits for. It
+// does nothing once Wait was called.
 func (s *Session) start(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,8 +228,8 @@ func (s *Session) start(f func()) {
 	}
 }
 
-// Send sends p as one text message, in frames. ctx ends only the wait for the message's turn. A write
-// that fails ends the session; an error that is ctx's or ErrSealed does not.
+// Send sends p as one text message, in frames. ctx ends only the wait for the message's turn. A
+// write that fails ends the session; an error that is ctx's or ErrSealed does not.
 func (s *Session) Send(ctx context.Context, p []byte, kind Kind) (Outcome, error) {
 	outcome, err := s.out.message(ctx, p, kind)
 	if err == nil {

@@ -63,8 +63,8 @@ func (l *Log) Reject() {
 }
 
 // Suspect is called when the peer has closed a connection for one of the messages in the log, and
-// reports whether it is known which: the oldest, which is to be rejected. Otherwise the messages are to
-// be sent one at a time, so that it is known the next time.
+// reports whether it is known which: the oldest, which is to be rejected. Otherwise the messages
+// are to be sent one at a time, so that it is known the next time.
 func (l *Log) Suspect() bool {
 	if len(l.kept) == 0 {
 		return false
@@ -74,8 +74,8 @@ func (l *Log) Suspect() bool {
 	return known
 }
 
-// OneByOne reports whether the messages are to be sent one at a time: each when the one before it has
-// been acknowledged.
+// OneByOne reports whether the messages are to be sent one at a time: each when the one before it
+// has been acknowledged.
 func (l *Log) OneByOne() bool { return l.oneByOne }
 
 // Resent is called when all messages have been sent again.
