@@ -12,28 +12,37 @@ import (
 	"github.com/coder/websocket"
 )
 
+// A test looks at the gateway's end of a connection: what the client sends, and what it does when
+// the gateway closes.
 func Example() {
-	s := gatewaytest.NewServer(nil) // an echo
-	defer s.Close()
+	gw := gatewaytest.NewServer(nil) // an echo; in a test: gatewaytest.Run(t, nil)
+	defer gw.Close()
 
 	ctx := context.Background()
-	c, _, err := websocket.Dial(ctx, s.URL, &websocket.DialOptions{HTTPClient: s.Client()})
+	c, _, err := websocket.Dial(ctx, gw.URL, &websocket.DialOptions{HTTPClient: gw.Client()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, err := gw.Accept(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}
 	c.Write(ctx, websocket.MessageText, []byte("hello"))
-	_, msg, _ := c.Read(ctx)
+	msg, _ := conn.Next(ctx)
+	fmt.Printf("gateway got %s\n", msg)
+	_, msg, _ = c.Read(ctx)
 	fmt.Printf("client got %s\n", msg)
 
-	conn := s.Conns()[0]
-	fmt.Printf("gateway got %s\n", conn.Received()[0])
 	conn.Close(1001, "Going away")
-	_, _, err = c.Read(ctx)
-	fmt.Println("closed with", websocket.CloseStatus(err))
+	_, _, err = c.Read(ctx) // answers the close frame
+	fmt.Println("client:", websocket.CloseStatus(err))
+	code, reason, _ := conn.Wait(ctx)
+	fmt.Println("gateway:", code, reason)
 	// Output:
-	// client got hello
 	// gateway got hello
-	// closed with StatusGoingAway
+	// client got hello
+	// client: StatusGoingAway
+	// gateway: 1001 Going away
 }
 
 // The routes of an API, with a backend that answers through route responses.
@@ -119,7 +128,11 @@ func ExampleServer_managementURL() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	url := s.ManagementURL + "/@connections/" + s.Conns()[0].ID()
+	conn, err := s.Accept(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	url := s.ManagementURL + "/@connections/" + conn.ID()
 	resp, err := s.Client().Post(url, "application/json", strings.NewReader(`{"news":1}`))
 	if err != nil {
 		log.Fatal(err)
@@ -142,7 +155,8 @@ func ExampleFaults() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s.Conns()[0].Send(make([]byte, 1000))
+	conn, _ := s.Accept(ctx)
+	conn.Send(make([]byte, 1000))
 	_, r, err := c.Reader(ctx)
 	if err != nil {
 		log.Fatal(err)

@@ -23,13 +23,7 @@ func TestMemoryOfSilentConnections(t *testing.T) {
 	)
 	s := gatewaytest.NewInMemory(nil)
 	defer s.Close()
-	used := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc + m.StackInuse
-	}
-	before := used()
+	before := inUse()
 	d := dialer(s)
 	for range n {
 		conn, _, _, err := d.Dial(t.Context(), s.URL)
@@ -38,7 +32,7 @@ func TestMemoryOfSilentConnections(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	each := (used() - before) / n
+	each := (inUse() - before) / n
 	t.Logf("%d bytes a connection", each)
 	if each > most {
 		t.Errorf("%d bytes a connection, want at most %d", each, most)
