@@ -14,10 +14,6 @@ import (
 
 // serve takes every request: handshakes on /{stage}, @connections below it.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if !s.enter() {
-		panic(http.ErrAbortHandler) // closes the connection without an answer
-	}
-	defer s.wg.Done()
 	if id, ok := strings.CutPrefix(r.URL.Path, "/"+s.cfg.Stage+"/@connections/"); ok {
 		s.manage(w, r, id)
 		return

@@ -1,14 +1,11 @@
 package gatewaytest_test
 
 import (
-	"bytes"
 	"errors"
 	"net/http"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 
 	"github.com/apigws/apigws/gatewaytest"
 	"github.com/coder/websocket"
@@ -89,30 +86,4 @@ func TestMemoryDialsAfterClose(t *testing.T) {
 		}
 		wantPanic(t, "since the Server was closed", func() { dial(t.Context(), "tcp", "") })
 	})
-}
-
-// Half-made handshakes and idle sockets of backends are no reason for anything to go on after
-// Close.
-func TestCloseLeavesNothing(t *testing.T) {
-	for range 1000 {
-		bubble(t, nil, func(t *testing.T, s *gatewaytest.Server) {
-			dial := s.Client().Transport.(*http.Transport).DialContext
-			for _, start := range []string{"", "GET /pr", "GET /prod HTTP/1.1\r\nHost: x\r\n"} {
-				conn, err := dial(t.Context(), "tcp", "")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer conn.Close()
-				conn.Write([]byte(start))
-			}
-			call(t, s, "GET", "/@connections/JC1dgf9yoAMCK-g=", "") // leaves the socket open
-			s.Close()
-			synctest.Wait()
-			stacks := make([]byte, 1<<16)
-			stacks = stacks[:runtime.Stack(stacks, true)]
-			if bytes.Contains(stacks, []byte("net/http.")) {
-				t.Fatalf("%s", stacks)
-			}
-		})
-	}
 }

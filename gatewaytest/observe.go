@@ -43,9 +43,9 @@ const (
 
 // An observer hands observations on from a goroutine of its own. A nil observer does nothing.
 type observer struct {
-	f     func(Observation)
-	wake  chan struct{} // has an element while there may be something to report
-	ended chan struct{} // closed when nothing runs any more
+	f    func(Observation)
+	wake chan struct{}  // has an element while there may be something to report
+	wg   sync.WaitGroup // of run
 
 	mu      sync.Mutex // guards all below
 	queue   []Observation
@@ -59,13 +59,12 @@ func newObserver(f func(Observation)) *observer {
 	if f == nil {
 		return nil
 	}
-	o := &observer{f: f, wake: make(chan struct{}, 1), ended: make(chan struct{})}
-	go o.run()
+	o := &observer{f: f, wake: make(chan struct{}, 1)}
+	o.wg.Go(o.run)
 	return o
 }
 
 func (o *observer) run() {
-	defer close(o.ended)
 	var spare []Observation
 	for range o.wake {
 		o.mu.Lock()
@@ -121,6 +120,6 @@ func (o *observer) close() {
 		o.closed = true
 		o.mu.Unlock()
 		o.signal()
-		<-o.ended
+		o.wg.Wait()
 	}
 }

@@ -27,23 +27,21 @@ type Server struct {
 	log         *slog.Logger
 	client      *http.Client
 	certificate *x509.Certificate // nil without TLS
-	http        *http.Server
+	http        *listener
 	api         atomic.Pointer[api]
 	conns       registry
-	serving     chan struct{} // closed when nothing is accepted any more
 	connects    bucket
 	observer    *observer
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // every connection of net/http, every request and every other goroutine
+	wg     sync.WaitGroup // every goroutine but those that accept and observe
 
 	messages, pings atomic.Int64
 
 	handling handling
 
 	mu      sync.Mutex // guards all below
-	closed  bool
 	refused map[int]int
 	ended   map[int]int
 }
@@ -63,7 +61,7 @@ type Stats struct {
 func NewServer(cfg *Config) *Server {
 	c := cfg.withDefaults()
 	l := listen(c.Addr)
-	return start(c, l, "", &http.Transport{})
+	return start(c, l, nil, &http.Transport{})
 }
 
 // NewTLSServer is NewServer with TLS, under a certificate that only the Server's Client trusts.
@@ -74,8 +72,8 @@ func NewTLSServer(cfg *Config) *Server {
 	roots := x509.NewCertPool()
 	roots.AddCert(cert.Leaf)
 	// Without "h2": a WebSocket handshake is HTTP/1.1.
-	l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
-	s := start(c, l, "s", &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}})
+	config := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}}
+	s := start(c, l, config, &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}})
 	s.certificate = cert.Leaf
 	return s
 }
@@ -88,7 +86,7 @@ func NewTLSServer(cfg *Config) *Server {
 func NewInMemory(cfg *Config) *Server {
 	c := cfg.withDefaults()
 	l := newMemListener()
-	return start(c, l, "", &http.Transport{DialContext: l.dial, DialTLSContext: l.dialTLS})
+	return start(c, l, nil, &http.Transport{DialContext: l.dial, DialTLSContext: l.dialTLS})
 }
 
 func listen(addr string) net.Listener {
@@ -99,8 +97,8 @@ func listen(addr string) net.Listener {
 	return l
 }
 
-// start serves on l; secure is "s" or nothing.
-func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server {
+// start serves on l, with TLS if there is a configuration for it.
+func start(cfg Config, l net.Listener, config *tls.Config, t *http.Transport) *Server {
 	api := newAPI(&cfg)
 	host := l.Addr().String()
 	// That is no address to dial, loopback is one of those meant.
@@ -110,6 +108,10 @@ func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server
 	if _, ok := l.(*memListener); ok {
 		host = "127.0.0.1" // loopback, so that clients that insist on TLS elsewhere do without
 	}
+	secure := ""
+	if config != nil {
+		secure = "s"
+	}
 	s := &Server{
 		URL:           "ws" + secure + "://" + host + "/" + cfg.Stage,
 		ManagementURL: "http" + secure + "://" + host + "/" + cfg.Stage,
@@ -117,7 +119,6 @@ func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server
 		log:           cfg.Logger,
 		client:        &http.Client{Transport: t},
 		conns:         newRegistry(),
-		serving:       make(chan struct{}),
 		connects:      bucket{rate: cfg.ConnectRate},
 		observer:      newObserver(cfg.Observe),
 		refused:       map[int]int{},
@@ -125,27 +126,9 @@ func start(cfg Config, l net.Listener, secure string, t *http.Transport) *Server
 	}
 	s.api.Store(api)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.http = &http.Server{
-		Handler:     http.HandlerFunc(s.serve),
-		BaseContext: func(net.Listener) context.Context { return s.ctx },
-		ConnState:   s.connState,
-		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	go func() {
-		defer close(s.serving)
-		s.http.Serve(l)
-	}()
+	s.http = newListener(s, l, config)
+	s.http.run.Go(s.http.serve)
 	return s
-}
-
-// connState counts the connections that net/http serves, for Close to wait for.
-func (s *Server) connState(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		s.wg.Add(1)
-	case http.StateClosed, http.StateHijacked:
-		s.wg.Done()
-	}
 }
 
 // Client returns a client that reaches the Server: in memory, or trusting its certificate.
@@ -160,23 +143,15 @@ func (s *Server) Certificate() *x509.Certificate { return s.certificate }
 // functions of the Config: it must not be called from one. What has not reached a Handler by then
 // never does, $disconnect included.
 func (s *Server) Close() {
-	s.mu.Lock()
-	first := !s.closed
-	s.closed = true
-	s.mu.Unlock()
 	conns := s.conns.close()
 	s.cancel()
-	s.http.Close()
-	<-s.serving
-	s.http.Close() // the first one misses a connection that was just being accepted
+	s.http.close()
 	for _, c := range conns {
 		c.Drop()
 	}
 	s.wg.Wait()
 	s.client.CloseIdleConnections()
-	if first {
-		s.observer.close()
-	}
+	s.observer.close()
 }
 
 // Stats returns the counts as they are now.
@@ -190,18 +165,6 @@ func (s *Server) Stats() Stats {
 		Messages: int(s.messages.Load()),
 		Pings:    int(s.pings.Load()),
 	}
-}
-
-// enter counts a request as running. It reports whether there is still somebody to serve it; if so,
-// s.wg.Done ends it.
-func (s *Server) enter() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.wg.Add(1)
-	return true
 }
 
 // left counts a connection that is no longer open.
