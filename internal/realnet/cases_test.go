@@ -24,8 +24,8 @@ var cases = []struct {
 	{"claims", claims},
 	{"dead path while sending", deadPath(10*time.Second, 2*time.Second, 3)},
 	{"dead path while sending, defaults", deadPath(0, 0, 1)},
-	{"400 kbit, the queue of the client", slowUplink(400, 3*time.Second, true)},
-	{"400 kbit, the queue of a router", slowUplink(400, 3*time.Second, false)},
+	{"400 kbit, the queue of the client", slowUplink(400, 5*time.Second, true)},
+	{"400 kbit, the queue of a router", slowUplink(400, 5*time.Second, false)},
 	{"100 kbit, the queue of the client", slowUplink(100, 10*time.Second, true)},
 	{"100 kbit, the queue of a router", slowUplink(100, 10*time.Second, false)},
 	{"frozen", frozen},
@@ -147,6 +147,9 @@ func slowUplink(kbits int, timeout time.Duration, own bool) func(*testing.T, sta
 		}
 		if own {
 			narrow = func(c *conversation) {
+				// Without latency the window, and with it the send buffer, grows faster.
+				c.line.up.set(conditions{})
+				c.line.down.set(conditions{})
 				must(t, run("tc", "-n", c.network.client, "qdisc", "add", "dev", deviceName(c.number), "root",
 					"tbf", "rate", fmt.Sprintf("%dkbit", kbits), "burst", "5kb", "latency", "1s"))
 			}
