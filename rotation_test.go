@@ -14,7 +14,6 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
-	"github.com/cenkalti/backoff/v4"
 )
 
 // A ledger holds every connection that a client had, in order, because the
@@ -173,65 +172,6 @@ func TestRotationGoesUnnoticed(t *testing.T) {
 	})
 }
 
-// Writers that never pause keep their order through twenty rotations, and none
-// of their writes waits for longer than one round trip.
-func TestRotationStallsWritesForOneRoundTrip(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		const rtt, pause, writers, rotations = 80 * time.Millisecond, time.Millisecond, 3, 20
-		gw.SetFaults(gatewaytest.Faults{Latency: rtt})
-		var (
-			conns ledger
-			opts  apigws.Options
-			done  = make(chan struct{})
-			wg    sync.WaitGroup
-			sent  [writers]int
-			waits [writers]time.Duration
-		)
-		conns.keep(gw, &opts)
-		c := dial(t, gw, &opts)
-		for w := range writers {
-			wg.Go(func() {
-				for {
-					select {
-					case <-done:
-						return
-					case <-time.After(pause):
-					}
-					start := time.Now()
-					mustWrite(t, c, fmt.Sprintf("%d.%d", w, sent[w]))
-					waits[w] = max(waits[w], time.Since(start))
-					sent[w]++
-				}
-			})
-		}
-		for range rotations {
-			time.Sleep(200*time.Millisecond + 500*time.Microsecond)
-			start := time.Now()
-			mustRotate(t, c)
-			if took := time.Since(start); took != rtt {
-				t.Errorf("a rotation took %v, want one round trip, %v", took, rtt)
-			}
-		}
-		close(done)
-		wg.Wait()
-		if err := c.Flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		got := conns.received()
-		for w := range writers {
-			prefix := fmt.Sprint(w, ".")
-			of := slices.DeleteFunc(slices.Clone(got), func(s string) bool { return !strings.HasPrefix(s, prefix) })
-			wantEqual(t, "messages of writer "+prefix, of, numbered(prefix, sent[w]))
-			if waits[w] > rtt || waits[w] < rtt-pause {
-				t.Errorf("a write of writer %d waited %v, want at most %v, and nearly that", w, waits[w], rtt)
-			}
-		}
-		if n := len(conns.all()); n != rotations+1 {
-			t.Errorf("%d connections, want %d", n, rotations+1)
-		}
-	})
-}
-
 // OnConnect may take its time on the next connection: writes go on, on the old
 // one, and move when it has returned.
 func TestRotationRunsOnConnectFirst(t *testing.T) {
@@ -303,44 +243,6 @@ func TestRotationReadsTheOldForDrain(t *testing.T) {
 	})
 }
 
-// A gateway that lets nobody in: the old connection stays, and the attempts
-// grow rarer. When it lets in again, the rotation takes place.
-func TestRotationWaitsForTheGateway(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		var states []apigws.State
-		c := dial(t, gw, &apigws.Options{
-			Reconnect: apigws.Reconnect{RotateAfter: time.Hour},
-			OnState:   func(_ *apigws.Client, s apigws.StateChange) { states = append(states, s.To) },
-		})
-		old := only(t, gw)
-		time.Sleep(time.Hour - 1)
-		gw.Refuse(503, -1)
-		time.Sleep(10 * time.Minute)
-		if only(t, gw) != old || c.State() != apigws.StateOpen {
-			t.Error("the old connection did not stay")
-		}
-		mustWrite(t, c, "still here")
-		if p, err := c.Read(t.Context()); err != nil || string(p) != "still here" {
-			t.Fatalf("Read = %q, %v", p, err)
-		}
-		// With waits between 0 and at most 30 s, 15 s on average: 40 in ten
-		// minutes, and 0.5 s apart it would have been more than a thousand.
-		if n := gw.Stats().Refused[503]; n < 20 || n > 100 {
-			t.Errorf("%d attempts in ten minutes, want about 40", n)
-		}
-		gw.Refuse(0, 0)
-		time.Sleep(30*time.Second + 10*time.Second + 1) // the longest wait, and Drain
-		synctest.Wait()
-		if only(t, gw) == old {
-			t.Error("no rotation although the gateway lets in again")
-		}
-		wantEqual(t, "states", states, []apigws.State{apigws.StateOpen, apigws.StateOpen})
-		if s := c.Stats(); s.Rotations != 1 || s.LostClosed+s.LostNetwork+s.LostTimeout != 0 {
-			t.Errorf("stats: %+v", s)
-		}
-	})
-}
-
 // When the old connection dies while the next is on its way, the next is its
 // successor: no other is dialled.
 func TestRotationUnderWayBecomesTheSuccessor(t *testing.T) {
@@ -373,87 +275,6 @@ func TestRotationUnderWayBecomesTheSuccessor(t *testing.T) {
 			t.Errorf("%d handshakes, want 2", attempts)
 		}
 		wantEqual(t, "gaps", conns.gaps, []time.Duration{0, 2 * time.Second})
-	})
-}
-
-func TestRotateReturnsRefusalsAtOnce(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		old := only(t, gw)
-		gw.Refuse(404, 1)
-		start := time.Now()
-		err := c.Rotate(t.Context())
-		var refused *apigws.HandshakeError
-		if !errors.As(err, &refused) || refused.StatusCode != 404 || time.Since(start) != 0 {
-			t.Errorf("Rotate = %v after %v, want the 404 at once", err, time.Since(start))
-		}
-		// It was asked for once: the client does not go on by itself until the
-		// connection is old.
-		time.Sleep(105*time.Minute - 1)
-		if only(t, gw) != old || gw.Stats().Accepted != 1 {
-			t.Error("the old connection was replaced although it was well")
-		}
-		time.Sleep(5*time.Minute + 11*time.Second)
-		if only(t, gw) == old || c.Stats().Rotations != 1 {
-			t.Error("no rotation by age after a refused one by request")
-		}
-	})
-}
-
-func TestRotateTriesAgainUntilItSucceeds(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		gw.Refuse(429, -1)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		if err := c.Rotate(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Rotate = %v, want the end of its context", err)
-		}
-		gw.Refuse(0, 0)
-		// Cancelling has ended the waiting, not the rotation. A call joins it.
-		if err := c.Rotate(t.Context()); err != nil {
-			t.Errorf("Rotate = %v", err)
-		}
-		if s := gw.Stats(); s.Accepted != 2 {
-			t.Errorf("%d handshakes succeeded, want 2", s.Accepted)
-		}
-	})
-}
-
-func TestRotateCallsShareOneRotation(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		gw.Hold(true)
-		var wg sync.WaitGroup
-		for range 5 {
-			wg.Go(func() { mustRotate(t, c) })
-		}
-		synctest.Wait()
-		gw.Hold(false)
-		wg.Wait()
-		if s := gw.Stats(); s.Accepted != 2 {
-			t.Errorf("%d handshakes for five calls of Rotate, want 1 after the first", s.Accepted-1)
-		}
-	})
-}
-
-func TestRotateAfterClose(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		gw.Hold(true)
-		rotated := make(chan error, 1)
-		go func() { rotated <- c.Rotate(t.Context()) }()
-		synctest.Wait()
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := <-rotated; !errors.Is(err, apigws.ErrClosed) {
-			t.Errorf("Rotate during Close = %v", err)
-		}
-		if err := c.Rotate(t.Context()); !errors.Is(err, apigws.ErrClosed) {
-			t.Errorf("Rotate after Close = %v", err)
-		}
-		gw.Hold(false)
 	})
 }
 
@@ -543,58 +364,6 @@ func TestRotationWithASlowConsumer(t *testing.T) {
 	}
 }
 
-// On a gateway that answers no PING, the end of the old connection keeps the
-// order. Of what arrived there is no proof.
-func TestRotationWithoutPongs(t *testing.T) {
-	cfg := *silentBackend
-	cfg.SilentPings = true
-	inBubble(t, &cfg, func(t *testing.T, gw *gatewaytest.Server) {
-		var conns ledger
-		opts := apigws.Options{Keepalive: apigws.Keepalive{Disabled: true}}
-		conns.keep(gw, &opts)
-		c := dial(t, gw, &opts)
-		mustWrite(t, c, "1", "2")
-		start := time.Now()
-		mustRotate(t, c)
-		if took := time.Since(start); took != 10*time.Second {
-			t.Errorf("took %v, want Keepalive.Timeout", took)
-		}
-		mustWrite(t, c, "3")
-		synctest.Wait()
-		wantEqual(t, "received", conns.received(), []string{"1", "2", "3"})
-		s := c.Stats()
-		if s.Unconfirmed != 2 || s.LostClosed != 0 || gw.Stats().Closed[1000] != 1 {
-			t.Errorf("stats: %+v, %+v", s, gw.Stats())
-		}
-	})
-}
-
-// A close frame of the backend's that crosses ours proves nothing.
-func TestRotationKickedAtTheClosingBarrier(t *testing.T) {
-	for _, reason := range []string{"Connection Closed Normally", ""} {
-		testKickAtTheClosingBarrier(t, reason)
-	}
-}
-
-func testKickAtTheClosingBarrier(t *testing.T, reason string) {
-	cfg := *silentBackend
-	cfg.SilentPings = true
-	inBubble(t, &cfg, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Disabled: true}})
-		old := only(t, gw)
-		old.FreezeIn(true)
-		mustWrite(t, c, "never arrives")
-		go func() {
-			time.Sleep(10*time.Second + time.Millisecond) // our CLOSE is out, and not in
-			old.Close(1000, reason)
-		}()
-		mustRotate(t, c)
-		if err := c.Flush(t.Context()); !errors.Is(err, apigws.ErrUnconfirmed) {
-			t.Errorf("Flush = %v, want ErrUnconfirmed", err)
-		}
-	})
-}
-
 func TestRotationNever(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{RotateAfter: -1}})
@@ -608,128 +377,6 @@ func TestRotationNever(t *testing.T) {
 		}
 		if got := gw.Stats().Closed; got[1001] != 1 {
 			t.Errorf("closed: %v, want 1001 from the gateway", got)
-		}
-	})
-}
-
-// The old connection breaks while its barrier is awaited.
-func TestRotationOldDiesAtTheBarrier(t *testing.T) {
-	for _, resend := range []int{0, 1 << 20} {
-		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-			var conns ledger
-			opts := apigws.Options{Resend: resend}
-			conns.keep(gw, &opts)
-			c := dial(t, gw, &opts)
-			old := only(t, gw)
-			old.FreezeIn(true)
-			mustWrite(t, c, "1", "2")
-			written := make(chan error, 1)
-			go func() {
-				time.Sleep(time.Second)
-				go func() { written <- c.Write(t.Context(), []byte("3")) }()
-				time.Sleep(time.Second)
-				old.Drop()
-			}()
-			start := time.Now()
-			mustRotate(t, c)
-			if took := time.Since(start); took != 2*time.Second {
-				t.Errorf("took %v", took)
-			}
-			if err := <-written; err != nil {
-				t.Errorf("Write at the barrier: %v", err)
-			}
-			err := c.Flush(t.Context())
-			if resend == 0 {
-				if !errors.Is(err, apigws.ErrUnconfirmed) || !strings.Contains(err.Error(), "2 messages") {
-					t.Errorf("Flush = %v, want 2 unconfirmed messages", err)
-				}
-				wantEqual(t, "received", conns.received(), []string{"3"})
-			} else {
-				if err != nil {
-					t.Errorf("Flush = %v", err)
-				}
-				wantEqual(t, "received", conns.received(), []string{"1", "2", "3"})
-			}
-			time.Sleep(time.Minute)
-			only(t, gw)
-		})
-	}
-}
-
-// Close while the barrier is awaited: everything is confirmed all the same,
-// once, and nothing is sent twice.
-func TestCloseAtTheBarrierOfARotation(t *testing.T) {
-	for _, resend := range []int{0, 1 << 20} {
-		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-			var conns ledger
-			opts := apigws.Options{Resend: resend}
-			conns.keep(gw, &opts)
-			c := dial(t, gw, &opts)
-			old := only(t, gw)
-			old.SetFaults(gatewaytest.Faults{Latency: 2 * time.Second})
-			mustWrite(t, c, "1", "2")
-			rotated := make(chan error, 1)
-			go func() { rotated <- c.Rotate(t.Context()) }()
-			time.Sleep(time.Second)
-			start := time.Now()
-			if err := c.Close(); err != nil {
-				t.Errorf("resend %d: Close = %v", resend, err)
-			}
-			if took := time.Since(start); took > 5*time.Second {
-				t.Errorf("Close took %v, more than CloseTimeout", took)
-			}
-			if err := <-rotated; err != nil && !errors.Is(err, apigws.ErrClosed) {
-				t.Errorf("Rotate = %v", err)
-			}
-			wantEqual(t, "received", conns.received(), []string{"1", "2"})
-		})
-	}
-}
-
-// When the old connection dies during a rotation, Rotate still returns only when
-// the next one is in use, with what is to be sent again on it.
-func TestRotateReturnsWhenTheNextIsInUse(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Resend: 1 << 20, OnConnect: func(_ context.Context, conn *apigws.Conn) error {
-			if conn.Generation() == 2 {
-				next := gw.Conns()[len(gw.Conns())-1]
-				next.SetFaults(gatewaytest.Faults{RateIn: 50 << 10})
-				time.Sleep(5 * time.Second)
-			}
-			return nil
-		}})
-		old := line(t, gw)
-		old.FreezeOut(true)
-		for range 4 {
-			write(t, c, strings.Repeat("x", 100<<10))
-		}
-		time.AfterFunc(2*time.Second, old.Drop)
-		mustRotate(t, c)
-		inState(t, c, apigws.StateOpen)
-		if s := c.Stats(); s.Generation != 2 || s.MessagesResent != 4 {
-			t.Errorf("Stats = %+v", s)
-		}
-	})
-}
-
-// A rotation that was asked for and failed for good is no reason not to rotate
-// when the time comes.
-func TestFailedRotateLeavesTheNextOne(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{
-			RotateAfter: time.Hour,
-			Backoff: func() backoff.BackOff {
-				return backoff.WithMaxRetries(backoff.NewConstantBackOff(time.Second), 2)
-			},
-		}})
-		sleep(time.Minute)
-		gw.Refuse(503, 3)
-		if err := c.Rotate(t.Context()); err == nil {
-			t.Fatal("Rotate succeeded")
-		}
-		sleep(time.Hour)
-		if n := c.Stats().Rotations; n != 1 {
-			t.Errorf("%d rotations, want 1", n)
 		}
 	})
 }

@@ -1,0 +1,86 @@
+package apigws_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/apigws/apigws"
+	"github.com/apigws/apigws/gatewaytest"
+)
+
+// A connection that brings an error frame of the gateway in any form.
+var errorFrames = map[string]*apigws.GatewayError{
+	`{"message": "Forbidden", "connectionId":"eHrdFcnvvHcCE-w=", "requestId":"eHrjDEuVPHcFWMg="}`: {
+		Message: "Forbidden", ConnectionID: "eHrdFcnvvHcCE-w=", RequestID: "eHrjDEuVPHcFWMg="},
+	`{"message":"Internal server error","connectionId":"a","requestId":"b"}`: {
+		Message: "Internal server error", ConnectionID: "a", RequestID: "b"},
+	"\n { \"requestId\" :\t\"b\" , \"connectionId\" : \"a\" , \"message\" : \"x\" } \r\n": {
+		Message: "x", ConnectionID: "a", RequestID: "b"},
+	`{"message":"","connectionId":"","requestId":""}`: {},
+
+	`{"message":"x","connectionId":"a"}`:                                nil,
+	`{"message":"x","connectionId":"a","requestId":"b","type":"order"}`: nil,
+	`{"message":"x","connectionId":"a","requestid":"b"}`:                nil,
+	`{"Message":"x","connectionId":"a","requestId":"b"}`:                nil,
+	`{"message":"x","connectionId":"a","requestId":7}`:                  nil,
+	`{"message":null,"connectionId":"a","requestId":"b"}`:               nil,
+	`[{"message":"x","connectionId":"a","requestId":"b"}]`:              nil,
+	`{"message":"x","connectionId":"a","requestId":"b"}{}`:              nil,
+	`"message connectionId requestId"`:                                  nil,
+	`{"message":`:                                                       nil,
+	`hello`:                                                             nil,
+}
+
+func TestGatewayError(t *testing.T) {
+	for frame, want := range errorFrames {
+		inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+			var got []*apigws.GatewayError
+			hooked := dial(t, gw, &apigws.Options{OnGatewayError: func(_ *apigws.Client, e *apigws.GatewayError) { got = append(got, e) }})
+			line(t, gw).Send([]byte(frame))
+			line(t, gw).Send([]byte("next"))
+			synctest.Wait()
+			first := read(t, hooked)
+			switch {
+			case want == nil && (len(got) != 0 || first != frame):
+				t.Errorf("%q was taken out of Read: %v", frame, got)
+			case want != nil && (len(got) != 1 || *got[0] != *want || first != "next"):
+				t.Errorf("%q: hook got %v, Read %q", frame, got, first)
+			}
+			hooked.Close()
+			synctest.Wait()
+
+			// Without the hook, Read returns it as it came.
+			plain := dial(t, gw, nil)
+			line(t, gw).Send([]byte(frame))
+			if msg := read(t, plain); msg != frame {
+				t.Errorf("without the hook Read = %q, want %q", msg, frame)
+			}
+		})
+	}
+}
+
+// The gateway answers what no route takes; the hook hears of it in order.
+func TestGatewayErrorOfNoRoute(t *testing.T) {
+	cfg := &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$connect": silence}}
+	inBubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
+		var got []string
+		c := dial(t, gw, &apigws.Options{OnGatewayError: func(_ *apigws.Client, e *apigws.GatewayError) {
+			got = append(got, e.Message)
+			if !strings.Contains(e.Error(), e.Message) || !strings.Contains(e.Error(), e.RequestID) {
+				t.Errorf("the text of the error is %q", e)
+			}
+		}})
+		write(t, c, `{"action":"nowhere"}`)
+		write(t, c, `nothing`)
+		synctest.Wait()
+		if !slices.Equal(got, []string{"Forbidden", "Forbidden"}) {
+			t.Errorf("the hook got %q", got)
+		}
+		if s := c.Stats(); s.MessagesReceived != 2 || s.Unread != 0 {
+			t.Errorf("Stats = %+v", s)
+		}
+		accepted(t, gw, 1)
+	})
+}

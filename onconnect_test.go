@@ -1,0 +1,304 @@
+package apigws_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apigws/apigws"
+	"github.com/apigws/apigws/gatewaytest"
+)
+
+// What OnConnect writes reaches the gateway before anything else, also when
+// Writes have been waiting for the connection.
+func TestOnConnectComesFirst(t *testing.T) {
+	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
+		opts := &apigws.Options{
+			Reconnect: every(time.Second),
+			Keepalive: apigws.Keepalive{Message: []byte("keep")},
+			OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
+				for i := range 3 {
+					if err := conn.Write(ctx, fmt.Append(nil, "subscribe ", i)); err != nil {
+						return err
+					}
+					time.Sleep(time.Second) // the others have every opportunity
+				}
+				return conn.WriteJSON(ctx, "done")
+			},
+		}
+		c := dial(t, gw, opts)
+		greeting := []string{"subscribe 0", "subscribe 1", "subscribe 2", `"done"`}
+		for range 3 {
+			line(t, gw).Drop()
+			synctest.Wait()
+			results := make(chan error, 8)
+			for range cap(results) {
+				go func() { results <- c.Write(t.Context(), []byte("waiting")) }()
+			}
+			for range cap(results) {
+				if err := <-results; err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			got := received(line(t, gw))
+			if len(got) != 13 || !slices.Equal(got[:4], greeting) {
+				t.Fatalf("the gateway got %q, want first %q", got, greeting)
+			}
+		}
+		accepted(t, gw, 4)
+	})
+}
+
+// OnConnect can converse with the backend; what it does not read goes to
+// Client.Read, in order, and before what comes later.
+func TestOnConnectReads(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var kept *apigws.Conn
+		c := dial(t, gw, &apigws.Options{OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
+			kept = conn
+			for i := range 100 { // more than fits into an inbox
+				if err := conn.WriteJSON(ctx, i); err != nil {
+					return err
+				}
+			}
+			if p, err := conn.Read(ctx); err != nil || string(p) != "0" {
+				return fmt.Errorf("Read = %q, %v", p, err)
+			}
+			var n int
+			if err := conn.ReadJSON(ctx, &n); err != nil || n != 1 {
+				return fmt.Errorf("ReadJSON: %d, %v", n, err)
+			}
+			limited, cancel := context.WithTimeout(ctx, 0)
+			defer cancel()
+			for i := 2; i < 50; i++ {
+				if _, err := conn.Read(ctx); err != nil {
+					return err
+				}
+			}
+			synctest.Wait()
+			for i := 50; i < 60; i++ { // a cancelled Read costs nothing here either
+				if p, err := conn.Read(limited); err != nil || string(p) != fmt.Sprint(i) {
+					return fmt.Errorf("Read = %q, %v, want %d, which was there", p, err, i)
+				}
+			}
+			return nil
+		}})
+		line(t, gw).Send([]byte("100"))
+		for i := 60; i <= 100; i++ {
+			if got := read(t, c); got != fmt.Sprint(i) {
+				t.Fatalf("Read = %q, want %d", got, i)
+			}
+		}
+		accepted(t, gw, 1)
+
+		// From then on the Conn is the client's.
+		if err := kept.Write(t.Context(), []byte("late")); !errors.Is(err, apigws.ErrNotSent) {
+			t.Errorf("Write on a Conn that was handed over: %v", err)
+		}
+		if _, err := kept.Read(t.Context()); err == nil {
+			t.Error("Read on a Conn that was handed over says nothing")
+		}
+		write(t, c, "echo")
+		if got := read(t, c); got != "echo" {
+			t.Errorf("Read = %q", got)
+		}
+	})
+}
+
+// A Read in OnConnect ends with its context, without costing the connection or
+// the message that comes afterwards.
+func TestOnConnectReadCancelled(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
+			limited, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			if _, err := conn.Read(limited); !errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("Read: %w", err)
+			}
+			return nil
+		}})
+		line(t, gw).Send([]byte("hello"))
+		if got := read(t, c); got != "hello" {
+			t.Errorf("Read = %q", got)
+		}
+		accepted(t, gw, 1)
+	})
+}
+
+// The limits on messages hold inside, too.
+func TestOnConnectLimits(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		dial(t, gw, &apigws.Options{OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
+			var tooLarge *apigws.TooLargeError
+			if err := conn.Write(ctx, make([]byte, 128<<10+1)); !errors.As(err, &tooLarge) {
+				t.Errorf("Write: %v", err)
+			}
+			if err := conn.Write(ctx, []byte{0xff}); !errors.Is(err, apigws.ErrNotText) {
+				t.Errorf("Write: %v", err)
+			}
+			if err := conn.WriteJSON(ctx, func() {}); err == nil {
+				t.Error("WriteJSON of a func")
+			}
+			return nil
+		}})
+		accepted(t, gw, 1)
+	})
+}
+
+// An error of OnConnect fails the connection, which is then tried again.
+func TestOnConnectFails(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		errNotYet := errors.New("not yet")
+		var j journal
+		failures := 2
+		opts := &apigws.Options{OnState: j.note, Reconnect: every(time.Second)}
+		opts.OnConnect = func(context.Context, *apigws.Conn) error {
+			if failures > 0 {
+				failures--
+				return errNotYet
+			}
+			return nil
+		}
+		c := dial(t, gw, opts)
+		synctest.Wait()
+		accepted(t, gw, 3)
+		line(t, gw) // and only the third is open
+		if first := j.all()[0]; !errors.Is(first.Err, errNotYet) || !strings.Contains(first.Err.Error(), "OnConnect") {
+			t.Errorf("the first change is %+v", first)
+		}
+		if s := c.Stats(); s.ConnectErrors != 2 || s.Connects != 3 {
+			t.Errorf("Stats = %+v", s)
+		}
+	})
+}
+
+// An OnConnect that hangs is ended by HandshakeTimeout.
+func TestOnConnectHangs(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		calls := 0
+		opts := &apigws.Options{HandshakeTimeout: 7 * time.Second, Reconnect: every(time.Second)}
+		opts.OnConnect = func(ctx context.Context, conn *apigws.Conn) error {
+			if calls++; calls > 1 {
+				return nil
+			}
+			_, err := conn.Read(ctx)
+			return err
+		}
+		start := time.Now()
+		dial(t, gw, opts)
+		if took := time.Since(start); took != 8*time.Second || calls != 2 {
+			t.Errorf("connected after %v and %d calls, want 7 s, 1 s of waiting, and a second call", took, calls)
+		}
+		accepted(t, gw, 2)
+	})
+}
+
+// The context of OnConnect ends when its connection breaks.
+func TestOnConnectOnABreak(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		calls := 0
+		opts := &apigws.Options{Reconnect: every(time.Second)}
+		opts.OnConnect = func(ctx context.Context, conn *apigws.Conn) error {
+			if calls++; calls > 1 {
+				return nil
+			}
+			time.AfterFunc(2*time.Second, func() { gw.Conns()[0].Close(1011, "broken") })
+			<-ctx.Done()
+			var closed *apigws.CloseError
+			if _, err := conn.Read(t.Context()); !errors.As(err, &closed) || closed.Code != 1011 {
+				t.Errorf("Read: %v", err)
+			}
+			if err := conn.Write(t.Context(), []byte("x")); !errors.As(err, &closed) || !errors.Is(err, apigws.ErrNotSent) {
+				t.Errorf("Write: %v", err)
+			}
+			return nil // which does not make it whole
+		}
+		start := time.Now()
+		dial(t, gw, opts)
+		if took := time.Since(start); took != 3*time.Second || calls != 2 {
+			t.Errorf("connected after %v and %d calls", took, calls)
+		}
+		line(t, gw)
+	})
+}
+
+// OnConnect fails because the connection has died under it: the error says why
+// it died, also when OnConnect itself knows only that its context has ended.
+func TestOnConnectFailsOfABreak(t *testing.T) {
+	for name, wait := range map[string]func(context.Context, *apigws.Conn) error{
+		"context": func(ctx context.Context, _ *apigws.Conn) error { <-ctx.Done(); return ctx.Err() },
+		"Read":    func(ctx context.Context, conn *apigws.Conn) error { _, err := conn.Read(ctx); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+				_, err := tryDial(t, gw, time.Hour, &apigws.Options{
+					Reconnect: apigws.Reconnect{Disabled: true},
+					OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
+						time.AfterFunc(time.Second, func() { gw.Conns()[0].Close(1008, "denied") })
+						return wait(ctx, conn)
+					},
+				})
+				var closed *apigws.CloseError
+				if !errors.As(err, &closed) || closed.Code != 1008 {
+					t.Errorf("Dial: %v, want the close frame 1008", err)
+				}
+			})
+		})
+	}
+}
+
+// What a connection brought before it died in OnConnect is for Read.
+func TestMessagesOfAConnectionThatNeverOpens(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{
+			Reconnect: every(time.Second),
+			OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+				if conn.Generation() > 1 {
+					return nil
+				}
+				gw.Conns()[0].Send([]byte("precious"))
+				time.Sleep(time.Second)
+				gw.Conns()[0].Close(1001, "Going away")
+				time.Sleep(time.Second)
+				return nil
+			},
+		})
+		if got := read(t, c); got != "precious" {
+			t.Errorf("Read = %q", got)
+		}
+		if s := c.Stats(); s.Generation != 2 {
+			t.Errorf("Stats = %+v", s)
+		}
+	})
+}
+
+// But one that never opens again and again must not fill the memory, when
+// nobody reads.
+func TestMessagesOfConnectionsThatNeverOpenAreBounded(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{
+			Reconnect: every(time.Second),
+			OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+				if conn.Generation() == 1 {
+					return nil
+				}
+				for range 50 {
+					gw.Conns()[0].Send([]byte("greeting"))
+				}
+				time.Sleep(time.Second)
+				return errors.New("not today")
+			},
+		})
+		line(t, gw).Drop()
+		sleep(time.Hour)
+		if s := c.Stats(); s.MessagesReceived < 1000 || s.Unread > 128 {
+			t.Errorf("of %d messages %d wait for Read, want two inboxes at the most", s.MessagesReceived, s.Unread)
+		}
+	})
+}

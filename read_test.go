@@ -1,0 +1,215 @@
+package apigws_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apigws/apigws"
+	"github.com/apigws/apigws/gatewaytest"
+)
+
+func TestMessages(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		conn := line(t, gw)
+		conn.Send([]byte("one"))
+		conn.Send([]byte(strings.Repeat("x", 128<<10+1)))
+		conn.Send([]byte("two"))
+		var got []string
+		var end error
+		for p, err := range c.Messages(t.Context()) {
+			var tooLarge *apigws.TooLargeError
+			switch {
+			case errors.As(err, &tooLarge):
+				got = append(got, "too large")
+			case err != nil:
+				end = err
+			default:
+				got = append(got, string(p))
+			}
+			if string(p) == "two" {
+				go c.Close()
+			}
+		}
+		if !slices.Equal(got, []string{"one", "too large", "two"}) || end != nil {
+			t.Errorf("Messages: %q, then %v", got, end)
+		}
+		for range c.Messages(t.Context()) {
+			break // and break ends it: no panic of the iterator
+		}
+	})
+}
+
+// A Read that is given up costs neither the connection nor a message. Here
+// Reads end all the time, and often at the instant at which a message comes.
+func TestReadCancelled(t *testing.T) {
+	const n = 2000
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		conn := line(t, gw)
+		go func() {
+			for i := range n {
+				time.Sleep(time.Millisecond)
+				conn.Send(fmt.Append(nil, i))
+			}
+		}()
+		cancelled := 0
+		for next := 0; next < n; {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.N(4))*500*time.Microsecond)
+			p, err := c.Read(ctx)
+			cancel()
+			if err != nil {
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatal(err)
+				}
+				cancelled++
+				continue
+			}
+			if string(p) != fmt.Sprint(next) {
+				t.Fatalf("got message %s, want %d", p, next)
+			}
+			next++
+		}
+		if cancelled == 0 {
+			t.Error("no Read was cancelled")
+		}
+		accepted(t, gw, 1)
+		inState(t, c, apigws.StateOpen)
+	})
+}
+
+// The messages of a connection are read in order, by however many readers.
+func TestConcurrentReaders(t *testing.T) {
+	const n, readers = 5000, 8
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		conn := line(t, gw)
+		var mine [readers][]int
+		var wg sync.WaitGroup
+		var left atomic.Int64
+		left.Store(n)
+		for i := range readers {
+			wg.Go(func() {
+				for left.Add(-1) >= 0 {
+					p, err := c.Read(t.Context())
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					var number int
+					fmt.Sscan(string(p), &number)
+					mine[i] = append(mine[i], number)
+				}
+			})
+		}
+		for i := range n {
+			conn.Send(fmt.Append(nil, i))
+		}
+		wg.Wait()
+		var all []int
+		for i := range readers {
+			if !slices.IsSorted(mine[i]) {
+				t.Errorf("reader %d got messages out of order", i)
+			}
+			all = append(all, mine[i]...)
+		}
+		slices.Sort(all)
+		for i, got := range all {
+			if got != i {
+				t.Fatalf("message %d is missing or came twice", i)
+			}
+		}
+	})
+}
+
+// Who does not read holds the gateway back, loses nothing, and is not mistaken
+// for a dead peer, although the PONGs wait behind messages that nobody takes.
+func TestSlowConsumer(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		conn := line(t, gw)
+		const n = 100
+		var sent atomic.Int64
+		go func() {
+			for i := range n {
+				conn.Send(append(fmt.Appendf(nil, "%d ", i), make([]byte, 32<<10)...))
+				sent.Add(1)
+			}
+		}()
+		sleep(time.Second)
+		held := sent.Load()
+		if held == n {
+			t.Fatal("the gateway could send everything to a client that reads nothing")
+		}
+		if unread := c.Stats().Unread; unread > 8 {
+			t.Errorf("%d messages of 32 KiB wait in the client", unread)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if sent.Load() != held {
+			t.Errorf("%d more messages went out while nobody read", sent.Load()-held)
+		}
+		if pings := gw.Stats().Pings; pings != 10 {
+			t.Errorf("%d PINGs in ten minutes, want one each 55 s: 10", pings)
+		}
+		for i := range n {
+			if got, want := read(t, c), fmt.Sprint(i, " "); !strings.HasPrefix(got, want) || len(got) != len(want)+32<<10 {
+				t.Fatalf("message %d is %.10q with %d bytes", i, got, len(got))
+			}
+		}
+		sleep(time.Hour)
+		accepted(t, gw, 1)
+		inState(t, c, apigws.StateOpen)
+	})
+}
+
+// A client of which nobody ever reads still writes, stays connected, keeps
+// what it has, and closes in bounded time.
+func TestNeverReads(t *testing.T) {
+	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, nil)
+		conn := line(t, gw)
+		var pusher sync.WaitGroup
+		defer pusher.Wait()
+		pusher.Go(func() {
+			for conn.Send(make([]byte, 1<<10)) == nil {
+				time.Sleep(time.Second)
+			}
+		})
+		for range 60 {
+			write(t, c, "tick")
+			sleep(time.Minute)
+		}
+		if got := len(received(conn)); got != 60 {
+			t.Errorf("the gateway has %d messages, want 60", got)
+		}
+		accepted(t, gw, 1)
+
+		start := time.Now()
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v, although it may read on past what nobody read to find the PONG", err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("Close took %v, which is over CloseTimeout", took)
+		}
+		unread := c.Stats().Unread
+		if unread == 0 {
+			t.Fatal("nothing that was received is left")
+		}
+		for range unread {
+			read(t, c)
+		}
+		if _, err := c.Read(t.Context()); !errors.Is(err, apigws.ErrClosed) {
+			t.Errorf("Read after the last message: %v", err)
+		}
+	})
+}

@@ -1,0 +1,274 @@
+package apigws_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apigws/apigws"
+	"github.com/apigws/apigws/gatewaytest"
+)
+
+// Write waits while the window is full of unconfirmed bytes.
+func TestResendWindow(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{Resend: 1000})
+		conn := only(t, gw)
+		conn.FreezeOut(true)
+		mustWrite(t, c, strings.Repeat("a", 600), strings.Repeat("b", 400))
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Write(ctx, []byte("c")); !errors.Is(err, apigws.ErrNotSent) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Write with a full window = %v", err)
+		}
+		written := make(chan error, 1)
+		go func() { written <- c.Write(t.Context(), []byte(strings.Repeat("d", 10000))) }() // as large as it likes, alone
+		time.Sleep(5 * time.Second)
+		if n := len(conn.Received()); n != 2 || len(written) != 0 {
+			t.Errorf("%d messages while the window is full, want 2", n)
+		}
+		conn.FreezeOut(false)
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := len(conn.Received()); n != 3 || c.Unconfirmed() != nil {
+			t.Errorf("%d messages received, %d unconfirmed", n, len(c.Unconfirmed()))
+		}
+	})
+}
+
+// One PING a round trip confirms everything that was written meanwhile.
+func TestResendConfirmsInBatches(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		const n = 1000
+		gw.SetFaults(gatewaytest.Faults{Latency: 100 * time.Millisecond})
+		c := dial(t, gw, &apigws.Options{Resend: 1 << 20})
+		before := gw.Stats().Pings // that of Dial
+		for i := range n {
+			mustWrite(t, c, fmt.Sprint(i))
+			time.Sleep(time.Millisecond)
+		}
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		// When a PONG arrives, the next PING goes out, and perhaps another with a
+		// message that comes at the same moment.
+		if pings := gw.Stats().Pings - before; pings < 10 || pings > 22 {
+			t.Errorf("%d PINGs for %d messages in a second of 100 ms round trips, want one or two a round trip", pings, n)
+		}
+		if got := gw.Stats().Messages; got != n {
+			t.Errorf("%d messages received, want %d", got, n)
+		}
+	})
+}
+
+// What a break left unconfirmed goes out first and in order, before what is
+// written afterwards.
+func TestResendComesFirst(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		var conns ledger
+		opts := apigws.Options{Resend: 1 << 20}
+		conns.keep(gw, &opts)
+		c := dial(t, gw, &opts)
+		mustWrite(t, c, "0", "1")
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		only(t, gw).FreezeIn(true)
+		mustWrite(t, c, "2", "3", "4")
+		gw.Refuse(500, 3)
+		only(t, gw).Drop()
+		synctest.Wait()
+		mustWrite(t, c, "5", "6")
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		all := conns.all()
+		wantEqual(t, "first connection", texts(all[0]), []string{"0", "1"})
+		wantEqual(t, "second connection", texts(all[1]), []string{"2", "3", "4", "5", "6"})
+		if s := c.Stats(); s.MessagesResent != 3 || s.Unconfirmed != 0 {
+			t.Errorf("stats: %+v", s)
+		}
+	})
+}
+
+// A message for which the gateway closes connections is found, told of, and
+// never sent a third time; the others are delivered.
+func TestResendLeavesOutWhatIsRefused(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		limits apigws.Limits
+		before int // messages beside it
+	}{
+		{"message of 200 KiB, alone", apigws.Limits{Message: 1 << 20}, 0},
+		{"message of 200 KiB among others", apigws.Limits{Message: 1 << 20}, 3},
+		{"frame of 200 KiB among others", apigws.Limits{Message: 1 << 20, Frame: 1 << 20}, 3},
+	} {
+		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+			var conns ledger
+			opts := apigws.Options{Resend: 1 << 20, Limits: test.limits}
+			conns.keep(gw, &opts)
+			c := dial(t, gw, &opts)
+			bad := strings.Repeat("x", 200<<10)
+			only(t, gw).FreezeIn(true) // so that none is confirmed before
+			mustWrite(t, c, numbered("a", test.before)...)
+			unfrozen := make(chan struct{})
+			go func() {
+				defer close(unfrozen)
+				time.Sleep(time.Second)
+				only(t, gw).FreezeIn(false)
+			}()
+			mustWrite(t, c, bad)
+			mustWrite(t, c, numbered("b", test.before)...)
+			<-unfrozen
+			err := c.Flush(t.Context())
+			var closed *apigws.CloseError
+			if !errors.Is(err, apigws.ErrUnconfirmed) || !errors.As(err, &closed) || closed.Code != 1009 {
+				t.Errorf("%s: Flush = %v, want the 1009", test.name, err)
+			}
+			if err := c.Flush(t.Context()); err != nil {
+				t.Errorf("%s: Flush told it again: %v", test.name, err)
+			}
+			mustWrite(t, c, "after")
+			if err := c.Flush(t.Context()); err != nil {
+				t.Errorf("%s: Flush: %v", test.name, err)
+			}
+			want := slices.Concat(numbered("a", test.before), numbered("b", test.before), []string{"after"})
+			wantEqual(t, test.name, firsts(conns.received()), want)
+			if n := gw.Stats().Closed[1009]; n != min(2, 1+test.before) {
+				t.Errorf("%s: sent %d times", test.name, n)
+			}
+			c.Close()
+			if left := c.Unconfirmed(); len(left) != 1 || string(left[0]) != bad {
+				t.Errorf("%s: %d messages in Unconfirmed, want the one that was refused", test.name, len(left))
+			}
+		})
+	}
+}
+
+// firsts leaves out repetitions.
+func firsts(all []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool {
+		was := seen[s]
+		seen[s] = true
+		return was
+	})
+}
+
+// Two refused messages in one window are both found.
+func TestResendLeavesOutTwo(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		var conns ledger
+		opts := apigws.Options{Resend: 1 << 20, Limits: apigws.Limits{Message: 1 << 20}}
+		conns.keep(gw, &opts)
+		c := dial(t, gw, &opts)
+		bad := strings.Repeat("x", 200<<10)
+		mustWrite(t, c, "1", bad, "2", bad+"y", "3")
+		err := c.Flush(t.Context())
+		if !errors.Is(err, apigws.ErrUnconfirmed) || !strings.Contains(err.Error(), "2 messages") {
+			t.Errorf("Flush = %v, want 2 messages", err)
+		}
+		wantEqual(t, "received", firsts(conns.received()), []string{"1", "2", "3"})
+		if n := gw.Stats().Closed[1009]; n > 4 {
+			t.Errorf("they were sent %d times in all", n)
+		}
+	})
+}
+
+// Resend does not pretend on a gateway that answers no PING.
+func TestResendNeedsPongs(t *testing.T) {
+	inBubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
+		start := time.Now()
+		_, err := apigws.Dial(t.Context(), gw.URL, &apigws.Options{HTTPClient: gw.Client(), Resend: 1})
+		if !errors.Is(err, apigws.ErrNoPong) || !strings.Contains(err.Error(), "Options.Resend needs a gateway that answers PINGs") {
+			t.Errorf("Dial = %v", err)
+		}
+		// Two connections, each with Keepalive.Timeout, and the first wait.
+		if took := time.Since(start); took < 20*time.Second || took > 20*time.Second+500*time.Millisecond {
+			t.Errorf("Dial took %v", took)
+		}
+		synctest.Wait()
+		if s := gw.Stats(); s.Accepted != 2 || len(gw.Conns()) != 0 {
+			t.Errorf("%d connections made, %d left open", s.Accepted, len(gw.Conns()))
+		}
+	})
+}
+
+// A connection that brings more than the client keeps for Read, before it is
+// open, has the PONG on which Resend depends behind all that.
+func TestResendBehindABacklog(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		c := dial(t, gw, &apigws.Options{Resend: 1 << 20, OnConnect: func(context.Context, *apigws.Conn) error {
+			for i := range 100 { // what a backend answers to "subscribe"
+				gw.Conns()[0].Send(fmt.Append(nil, i))
+			}
+			return nil
+		}})
+		accepted(t, gw, 1)
+		for i := range 100 {
+			if got := read(t, c); got != fmt.Sprint(i) {
+				t.Fatalf("Read = %q, want %d", got, i)
+			}
+		}
+	})
+}
+
+// The same where each message that is sent again waits for its PONG.
+func TestCarefulResendBehindABacklog(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		gw.SetFaults(gatewaytest.Faults{Latency: 10 * time.Millisecond})
+		c := dial(t, gw, &apigws.Options{Resend: 1 << 20, Reconnect: every(time.Second), OnConnect: func(context.Context, *apigws.Conn) error {
+			conn := gw.Conns()[len(gw.Conns())-1]
+			time.AfterFunc(5*time.Millisecond, func() { conn.Send([]byte("push")) })
+			return nil
+		}})
+		conn := line(t, gw)
+		for range 63 {
+			conn.Send([]byte("unread"))
+		}
+		sleep(time.Second)
+		conn.FreezeIn(true)
+		mustWrite(t, c, "a", "b")
+		conn.Close(1009, "")
+		sleep(200 * time.Second)
+		accepted(t, gw, 2)
+		wantEqual(t, "the gateway has", received(line(t, gw)), []string{"a", "b"})
+	})
+}
+
+// Room in the window is given to those who wait for it in turn: a large message
+// is not overtaken for ever by small ones.
+func TestResendWindowIsFair(t *testing.T) {
+	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		gw.SetFaults(gatewaytest.Faults{Latency: 50 * time.Millisecond})
+		c := dial(t, gw, &apigws.Options{Resend: 1000})
+		ctx, cancel := context.WithCancel(t.Context())
+		var small sync.WaitGroup
+		for range 20 {
+			small.Go(func() {
+				for c.Write(ctx, make([]byte, 100)) == nil {
+				}
+			})
+		}
+		sleep(time.Second)
+		start := time.Now()
+		write(t, c, strings.Repeat("x", 1000))
+		// 20 messages before it, 10 to a window; each window takes a round trip.
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("the large message waited for %v", took)
+		}
+		cancel()
+		small.Wait()
+	})
+}
