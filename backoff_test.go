@@ -9,25 +9,26 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // The waits are those of the policy, and Stop ends the client with the last
 // failure.
 func TestCustomBackoff(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		var j journal
-		c := dial(t, gw, &apigws.Options{OnState: j.note, Reconnect: policy(3*time.Second, 0, 5*time.Second)})
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var j clienttest.Journal
+		c := clienttest.Dial(t, gw, &apigws.Options{OnState: j.Note, Reconnect: clienttest.Waits(3*time.Second, 0, 5*time.Second)})
 		gw.Refuse(503, -1)
-		line(t, gw).Drop()
-		sleep(8*time.Second - moment)
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(8*time.Second - moment)
 		if got := gw.Stats().Refused[503]; got != 2 {
 			t.Errorf("%d attempts after 3 s and no wait, want 2", got)
 		}
-		sleep(2 * moment)
+		clienttest.Sleep(2 * moment)
 		if got := gw.Stats().Refused[503]; got != 3 {
 			t.Errorf("%d attempts after 8 s, want 3", got)
 		}
-		if got := j.waits(); !slices.Equal(got, []time.Duration{3 * time.Second, 5 * time.Second}) {
+		if got := j.Waits(); !slices.Equal(got, []time.Duration{3 * time.Second, 5 * time.Second}) {
 			t.Errorf("waits %v", got)
 		}
 		var refused *apigws.HandshakeError
@@ -39,9 +40,9 @@ func TestCustomBackoff(t *testing.T) {
 
 // A policy that stops at once ends the client with what broke the connection.
 func TestBackoffStops(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Reconnect: policy()})
-		line(t, gw).Close(1012, "")
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: clienttest.Waits()})
+		clienttest.Only(t, gw).Close(1012, "")
 		synctest.Wait()
 		var closed *apigws.CloseError
 		if err := c.Err(); !errors.As(err, &closed) || closed.Code != 1012 {
@@ -49,7 +50,7 @@ func TestBackoffStops(t *testing.T) {
 		}
 		gw.Refuse(500, -1)
 		var refused *apigws.HandshakeError
-		if _, err := tryDial(t, gw, time.Hour, &apigws.Options{Reconnect: policy(time.Second)}); !errors.As(err, &refused) {
+		if _, err := clienttest.TryDial(t, gw, time.Hour, &apigws.Options{Reconnect: clienttest.Waits(time.Second)}); !errors.As(err, &refused) {
 			t.Errorf("Dial: %v", err)
 		}
 		if got := gw.Stats().Refused[500]; got != 2 {
@@ -61,13 +62,13 @@ func TestBackoffStops(t *testing.T) {
 // A server that accepts and drops at once sees growing waits: a connection
 // counts as success only when it has been open for Stable.
 func TestAcceptThenDrop(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		var j journal
-		c := dial(t, gw, &apigws.Options{OnState: j.note, Reconnect: doubling()})
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var j clienttest.Journal
+		c := clienttest.Dial(t, gw, &apigws.Options{OnState: j.Note, Reconnect: clienttest.Doubling()})
 		for i := range 7 {
 			synctest.Wait()
-			line(t, gw).Drop()
-			sleep(min(time.Second<<i, 30*time.Second))
+			clienttest.Only(t, gw).Drop()
+			clienttest.Sleep(min(time.Second<<i, 30*time.Second))
 		}
 		seconds := func(ns ...time.Duration) []time.Duration {
 			for i := range ns {
@@ -75,40 +76,40 @@ func TestAcceptThenDrop(t *testing.T) {
 			}
 			return ns
 		}
-		if got, want := j.waits(), seconds(1, 2, 4, 8, 16, 30, 30); !slices.Equal(got, want) {
+		if got, want := j.Waits(), seconds(1, 2, 4, 8, 16, 30, 30); !slices.Equal(got, want) {
 			t.Errorf("waits %v, want %v", got, want)
 		}
 
 		// A moment less than Stable changes nothing, a moment more does.
-		sleep(10*time.Second - moment)
-		line(t, gw).Drop()
-		sleep(30 * time.Second)
-		sleep(10*time.Second + moment)
-		line(t, gw).Drop()
-		sleep(time.Second)
-		inState(t, c, apigws.StateOpen)
-		if got, want := j.waits()[7:], seconds(30, 1); !slices.Equal(got, want) {
+		clienttest.Sleep(10*time.Second - moment)
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(30 * time.Second)
+		clienttest.Sleep(10*time.Second + moment)
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(time.Second)
+		clienttest.InState(t, c, apigws.StateOpen)
+		if got, want := j.Waits()[7:], seconds(30, 1); !slices.Equal(got, want) {
 			t.Errorf("waits around Stable: %v, want %v", got, want)
 		}
 	})
 }
 
 func TestStableOption(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		var j journal
-		opts := &apigws.Options{OnState: j.note, Reconnect: doubling()}
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var j clienttest.Journal
+		opts := &apigws.Options{OnState: j.Note, Reconnect: clienttest.Doubling()}
 		opts.Reconnect.Stable = time.Minute
-		dial(t, gw, opts)
+		clienttest.Dial(t, gw, opts)
 		for _, test := range []struct{ open, wait time.Duration }{
 			{time.Minute - moment, time.Second},
 			{time.Minute - moment, 2 * time.Second},
 			{time.Minute + moment, time.Second},
 		} {
-			sleep(test.open)
-			line(t, gw).Drop()
-			sleep(test.wait)
+			clienttest.Sleep(test.open)
+			clienttest.Only(t, gw).Drop()
+			clienttest.Sleep(test.wait)
 		}
-		if got := j.waits(); !slices.Equal(got, []time.Duration{time.Second, 2 * time.Second, time.Second}) {
+		if got := j.Waits(); !slices.Equal(got, []time.Duration{time.Second, 2 * time.Second, time.Second}) {
 			t.Errorf("waits %v", got)
 		}
 	})
@@ -117,14 +118,14 @@ func TestStableOption(t *testing.T) {
 // The default waits are random, below a bound that grows from half a second
 // to half a minute, and do not end. The first attempt is jittered too.
 func TestDefaultBackoff(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		var j journal
-		c := dial(t, gw, &apigws.Options{OnState: j.note})
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var j clienttest.Journal
+		c := clienttest.Dial(t, gw, &apigws.Options{OnState: j.Note})
 		gw.Refuse(503, -1)
-		line(t, gw).Drop()
-		sleep(24 * time.Hour)
-		inState(t, c, apigws.StateBackoff)
-		waits := j.waits()
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(24 * time.Hour)
+		clienttest.InState(t, c, apigws.StateBackoff)
+		waits := j.Waits()
 		bound, longest := 500*time.Millisecond, time.Duration(0)
 		for i, wait := range waits {
 			if wait <= 0 || wait > bound {
@@ -139,27 +140,27 @@ func TestDefaultBackoff(t *testing.T) {
 			t.Errorf("%d waits in a day, the longest %v", n, longest)
 		}
 		gw.Refuse(0, 0)
-		sleep(30 * time.Second)
-		inState(t, c, apigws.StateOpen)
+		clienttest.Sleep(30 * time.Second)
+		clienttest.InState(t, c, apigws.StateOpen)
 	})
 }
 
 // With Fleet, the first attempt after a break is spread over Fleet/500 s; what
 // follows is the policy's.
 func TestFleet(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		var j journal
-		opts := &apigws.Options{OnState: j.note, Reconnect: every(time.Minute)}
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var j clienttest.Journal
+		opts := &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(time.Minute)}
 		opts.Reconnect.Fleet = 10000 // 20 s
-		c := dial(t, gw, opts)
+		c := clienttest.Dial(t, gw, opts)
 		for range 200 {
-			sleep(time.Minute)
+			clienttest.Sleep(time.Minute)
 			gw.Refuse(429, 1)
-			line(t, gw).Drop()
-			sleep(2 * time.Minute)
-			inState(t, c, apigws.StateOpen)
+			clienttest.Only(t, gw).Drop()
+			clienttest.Sleep(2 * time.Minute)
+			clienttest.InState(t, c, apigws.StateOpen)
 		}
-		waits := j.waits()
+		waits := j.Waits()
 		if len(waits) != 400 {
 			t.Fatalf("%d waits, want two for each break", len(waits))
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // gone checks that neither client nor gateway has a connection left. That no
@@ -25,7 +26,7 @@ func gone(t *testing.T, gw *gatewaytest.Server, c *apigws.Client) {
 	if n := len(gw.Conns()); n != 0 {
 		t.Errorf("%d connections are left", n)
 	}
-	inState(t, c, apigws.StateClosed)
+	clienttest.InState(t, c, apigws.StateClosed)
 	select {
 	case <-c.Done():
 	default:
@@ -48,7 +49,7 @@ func TestClosePhases(t *testing.T) {
 		"open": {state: apigws.StateOpen},
 		"backoff": {
 			disrupt: func(gw *gateway) { gw.Conns()[0].Drop() },
-			prepare: func(_ *gateway, opts *apigws.Options, _ func() bool) { opts.Reconnect = every(time.Hour) },
+			prepare: func(_ *gateway, opts *apigws.Options, _ func() bool) { opts.Reconnect = clienttest.Every(time.Hour) },
 			state:   apigws.StateBackoff,
 		},
 		"dial": {
@@ -146,15 +147,15 @@ func TestClosePhases(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-				opts := &apigws.Options{Reconnect: every(time.Second)}
+			clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+				opts := &apigws.Options{Reconnect: clienttest.Every(time.Second)}
 				first := true
 				if test.prepare != nil {
 					// again tells the first connection from the others.
 					test.prepare(gw, opts, func() bool { defer func() { first = false }(); return !first })
 				}
-				c := dial(t, gw, opts)
-				frozen := line(t, gw)
+				c := clienttest.Dial(t, gw, opts)
+				frozen := clienttest.Only(t, gw)
 				if test.disrupt != nil {
 					test.disrupt(gw)
 				}
@@ -165,8 +166,8 @@ func TestClosePhases(t *testing.T) {
 					"Ping":   func() error { _, err := c.Ping(t.Context()); return err },
 					"Rotate": func() error { return c.Rotate(t.Context()) },
 				}
-				sleep(11 * time.Second)
-				inState(t, c, test.state)
+				clienttest.Sleep(11 * time.Second)
+				clienttest.InState(t, c, test.state)
 				var waiting sync.WaitGroup
 				for name, call := range calls {
 					if test.state == apigws.StateOpen && name != "Read" {
@@ -190,7 +191,7 @@ func TestClosePhases(t *testing.T) {
 				frozen.Freeze(false)
 				gw.Hold(false)
 				gone(t, gw, c)
-				sleep(time.Hour)
+				clienttest.Sleep(time.Hour)
 				gone(t, gw, c)
 				allSayWhy(t, c, nil)
 				if err := c.Flush(t.Context()); err != nil {
@@ -233,10 +234,10 @@ func slowDial(ctx context.Context) error {
 // A dial that does not listen to its context finishes after Close. It leads to
 // no connection.
 func TestDialThatFinishesAfterClose(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		dials := 0
-		c := dial(t, gw, &apigws.Options{
-			Reconnect: every(time.Second),
+		c := clienttest.Dial(t, gw, &apigws.Options{
+			Reconnect: clienttest.Every(time.Second),
 			HTTPClient: dialling(gw, func(context.Context) error {
 				if dials++; dials > 1 {
 					time.Sleep(time.Minute)
@@ -244,16 +245,16 @@ func TestDialThatFinishesAfterClose(t *testing.T) {
 				return nil
 			}),
 		})
-		line(t, gw).Drop()
-		sleep(2 * time.Second)
-		inState(t, c, apigws.StateConnecting)
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(2 * time.Second)
+		clienttest.InState(t, c, apigws.StateConnecting)
 		start := time.Now()
 		if err := c.Close(); err != nil || time.Since(start) != 0 {
 			t.Errorf("Close: %v after %v", err, time.Since(start))
 		}
-		sleep(time.Hour)
+		clienttest.Sleep(time.Hour)
 		gone(t, gw, c)
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 	})
 }
 
@@ -266,7 +267,7 @@ func TestDialCancelled(t *testing.T) {
 		"handshake": func(gw *gatewaytest.Server, _ *apigws.Options) { gw.Hold(true) },
 		"backoff": func(gw *gatewaytest.Server, opts *apigws.Options) {
 			gw.Refuse(503, -1)
-			opts.Reconnect = every(time.Hour)
+			opts.Reconnect = clienttest.Every(time.Hour)
 		},
 		"Prepare": func(_ *gatewaytest.Server, opts *apigws.Options) {
 			opts.Prepare = func(req *http.Request) error { <-req.Context().Done(); return nil }
@@ -277,12 +278,12 @@ func TestDialCancelled(t *testing.T) {
 	}
 	for name, prepare := range tests {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-				var j journal
-				opts := &apigws.Options{OnState: j.note}
+			clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+				var j clienttest.Journal
+				opts := &apigws.Options{OnState: j.Note}
 				prepare(gw, opts)
 				start := time.Now()
-				c, err := tryDial(t, gw, 10*time.Second, opts)
+				c, err := clienttest.TryDial(t, gw, 10*time.Second, opts)
 				if c != nil || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second {
 					t.Errorf("Dial = %v, %v after %v", c, err, time.Since(start))
 				}
@@ -291,11 +292,11 @@ func TestDialCancelled(t *testing.T) {
 				if n := len(gw.Conns()); n != 0 {
 					t.Errorf("%d connections are left", n)
 				}
-				changes := j.all()
+				changes := j.All()
 				if last := changes[len(changes)-1]; last.To != apigws.StateClosed {
 					t.Errorf("the last change is %+v", last)
 				}
-				sleep(2 * time.Hour)
+				clienttest.Sleep(2 * time.Hour)
 				if got := gw.Stats(); got.Accepted > 1 || got.Refused[503] > 1 {
 					t.Errorf("Dial goes on after its end: %+v", got)
 				}
@@ -306,29 +307,29 @@ func TestDialCancelled(t *testing.T) {
 
 // ctx of Dial has no effect once Dial has returned.
 func TestContextOfDial(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		ctx, cancel := context.WithCancel(t.Context())
-		c, err := apigws.Dial(ctx, gw.URL, &apigws.Options{HTTPClient: gw.Client(), Reconnect: every(time.Second)})
+		c, err := apigws.Dial(ctx, gw.URL, &apigws.Options{HTTPClient: gw.Client(), Reconnect: clienttest.Every(time.Second)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
 		cancel()
-		sleep(time.Minute)
-		line(t, gw).Drop()
-		sleep(time.Minute)
-		inState(t, c, apigws.StateOpen)
-		accepted(t, gw, 2)
+		clienttest.Sleep(time.Minute)
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(time.Minute)
+		clienttest.InState(t, c, apigws.StateOpen)
+		clienttest.Accepted(t, gw, 2)
 	})
 }
 
 // However often and from wherever: all Closes wait for the end, and say the
 // same.
 func TestConcurrentClose(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		line(t, gw).Freeze(true)
-		write(t, c, "lost")
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		clienttest.Only(t, gw).Freeze(true)
+		clienttest.Write(t, c, "lost")
 		start := time.Now()
 		var closers sync.WaitGroup
 		results := make([]string, 8)
@@ -353,17 +354,17 @@ func TestConcurrentClose(t *testing.T) {
 
 // What had been received can still be read after Close.
 func TestReadAfterClose(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
 		for _, msg := range []string{"one", "two"} {
-			line(t, gw).Send([]byte(msg))
+			clienttest.Only(t, gw).Send([]byte(msg))
 		}
 		synctest.Wait()
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
 		for _, want := range []string{"one", "two"} {
-			if got := read(t, c); got != want {
+			if got := clienttest.Read(t, c); got != want {
 				t.Errorf("Read = %q, want %q", got, want)
 			}
 		}
@@ -376,11 +377,11 @@ func TestReadAfterClose(t *testing.T) {
 // A failure that nobody has called Close for takes messages with it. Flush
 // tells, and so does Close.
 func TestFlushAfterTerminalFailure(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
-		line(t, gw).FreezeIn(true)
-		write(t, c, "lost")
-		line(t, gw).Close(1001, "Going away")
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
+		clienttest.Only(t, gw).FreezeIn(true)
+		clienttest.Write(t, c, "lost")
+		clienttest.Only(t, gw).Close(1001, "Going away")
 		<-c.Done()
 		var closed *apigws.CloseError
 		if err := c.Flush(t.Context()); !errors.Is(err, apigws.ErrUnconfirmed) || !errors.As(err, &closed) {
@@ -399,7 +400,7 @@ func TestFlushAfterTerminalFailure(t *testing.T) {
 
 // A hook may be deep in calls of its own when it closes the client.
 func TestCloseDeepInAHook(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		closed := make(chan error, 1)
 		var c *apigws.Client
 		var dive func(n int)
@@ -410,10 +411,10 @@ func TestCloseDeepInAHook(t *testing.T) {
 			}
 			dive(n - 1)
 		}
-		c = dial(t, gw, &apigws.Options{
+		c = clienttest.Dial(t, gw, &apigws.Options{
 			OnGatewayError: func(*apigws.Client, *apigws.GatewayError) { dive(1000) },
 		})
-		line(t, gw).Send([]byte(`{"message": "Forbidden", "connectionId":"a", "requestId":"b"}`))
+		clienttest.Only(t, gw).Send([]byte(`{"message": "Forbidden", "connectionId":"a", "requestId":"b"}`))
 		if err := <-closed; err != nil {
 			t.Error(err)
 		}
@@ -424,13 +425,13 @@ func TestCloseDeepInAHook(t *testing.T) {
 // A Write that comes too late for the CLOSE must not cost what was written
 // before: the close handshake goes on.
 func TestCloseBesideWrites(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		write(t, c, "to be confirmed")
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		clienttest.Write(t, c, "to be confirmed")
 		synctest.Wait()
 		// One message is in the socket, one in the batch after it, which is full,
 		// and one waits for the next.
-		line(t, gw).SetFaults(gatewaytest.Faults{RateIn: 100 << 10, Latency: 2 * time.Second})
+		clienttest.Only(t, gw).SetFaults(gatewaytest.Faults{RateIn: 100 << 10, Latency: 2 * time.Second})
 		var writing sync.WaitGroup
 		errs := make([]error, 3)
 		for i, size := range []int{128 << 10, 100 << 10, 1} {
@@ -450,16 +451,16 @@ func TestCloseBesideWrites(t *testing.T) {
 // A close by the gateway that crosses ours is no answer to it, and no proof that
 // anything has arrived.
 func TestCloseCrossesAClose(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		conn := line(t, gw)
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
 		conn.FreezeIn(true)
-		write(t, c, "never arrives")
+		clienttest.Write(t, c, "never arrives")
 		time.AfterFunc(time.Second, func() { conn.Close(1000, "") })
 		if err := c.Close(); !errors.Is(err, apigws.ErrUnconfirmed) {
 			t.Errorf("Close: %v, want ErrUnconfirmed", err)
 		}
-		if got := received(conn); len(got) != 0 {
+		if got := clienttest.Texts(conn); len(got) != 0 {
 			t.Errorf("the gateway has %q", got)
 		}
 	})
@@ -467,12 +468,12 @@ func TestCloseCrossesAClose(t *testing.T) {
 
 // Close that meets a handover has CloseTimeout for both connections together.
 func TestCloseInTheMiddleOfAHandover(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		line(t, gw).FreezeIn(true)
-		write(t, c, "x")
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		clienttest.Only(t, gw).FreezeIn(true)
+		clienttest.Write(t, c, "x")
 		go c.Rotate(t.Context())
-		sleep(10*time.Second + time.Millisecond) // no PONG: the old one is being closed
+		clienttest.Sleep(10*time.Second + time.Millisecond) // no PONG: the old one is being closed
 		for _, conn := range gw.Conns() {
 			conn.Freeze(true)
 		}

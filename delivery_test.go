@@ -3,11 +3,8 @@ package apigws_test
 import (
 	"context"
 	"errors"
-	"net"
-	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -15,75 +12,8 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
-
-// A brittleNet breaks a connection under a write: the failing Write says how
-// many bytes the socket has taken, as on TCP.
-type brittleNet struct {
-	mu    sync.Mutex
-	conns []*brittleConn
-}
-
-type brittleConn struct {
-	net.Conn
-	mu   sync.Mutex
-	left int // bytes until the write that reaches the last of them fails; 0: as many as wanted
-}
-
-// client returns an http.Client that reaches gw over n.
-func (n *brittleNet) client(gw *gatewaytest.Server) *http.Client {
-	transport := gw.Client().Transport.(*http.Transport).Clone()
-	dial := transport.DialContext
-	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		brittle := &brittleConn{Conn: conn}
-		n.mu.Lock()
-		n.conns = append(n.conns, brittle)
-		n.mu.Unlock()
-		return brittle, nil
-	}
-	return &http.Client{Transport: transport}
-}
-
-// breakAfter lets the connection dialled last break after n more bytes.
-func (n *brittleNet) breakAfter(bytes int) {
-	n.mu.Lock()
-	conn := n.conns[len(n.conns)-1]
-	n.mu.Unlock()
-	conn.mu.Lock()
-	conn.left = bytes
-	conn.mu.Unlock()
-}
-
-func (c *brittleConn) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.left == 0 || len(p) < c.left {
-		n, err := c.Conn.Write(p)
-		if c.left > 0 {
-			c.left -= n
-		}
-		return n, err
-	}
-	n, _ := c.Conn.Write(p[:c.left])
-	c.Conn.Close()
-	return n, syscall.ECONNRESET
-}
-
-// dialOver is dial over a network of the caller's.
-func dialOver(t *testing.T, gw *gatewaytest.Server, client *http.Client, opts *apigws.Options) *apigws.Client {
-	t.Helper()
-	opts.HTTPClient = client
-	c, err := apigws.Dial(t.Context(), gw.URL, opts)
-	if err != nil {
-		t.Fatalf("Dial: %v", err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
 
 // onWire is how many bytes a message of n takes in masked frames of at most
 // limit below 126.
@@ -100,19 +30,18 @@ func TestWriteTellsTheTruth(t *testing.T) {
 		end := onWire(len(msg), frame)
 		for cut := 1; cut <= end; cut++ {
 			for _, resend := range []int{0, 1000} {
-				inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-					var conns ledger
-					var network brittleNet
+				clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+					var network clienttest.Brittle
 					opts := apigws.Options{Resend: resend, Limits: apigws.Limits{Frame: frame}}
-					conns.keep(gw, &opts)
-					c := dialOver(t, gw, network.client(gw), &opts)
-					network.breakAfter(cut)
+					opts.HTTPClient = network.Client(gw)
+					c := clienttest.Dial(t, gw, &opts)
+					network.BreakAfter(cut)
 					err := c.Write(t.Context(), []byte(msg))
 					if flushed := c.Flush(t.Context()); flushed != nil {
 						t.Errorf("Flush = %v: Write has told already", flushed)
 					}
 					synctest.Wait()
-					got := conns.received()
+					got := clienttest.Received(gw)
 					want := []string{msg} // once, on the second connection
 					switch {
 					case resend > 0 && cut == end:
@@ -139,14 +68,13 @@ func TestWriteTellsTheTruth(t *testing.T) {
 // A message that was cut short and finds no other connection has not been
 // sent.
 func TestWriteNotSent(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		var conns ledger
-		var network brittleNet
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		var network clienttest.Brittle
 		var opts apigws.Options
-		conns.keep(gw, &opts)
-		c := dialOver(t, gw, network.client(gw), &opts)
+		opts.HTTPClient = network.Client(gw)
+		c := clienttest.Dial(t, gw, &opts)
 		gw.Refuse(503, -1)
-		network.breakAfter(5)
+		network.BreakAfter(5)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		err := c.Write(ctx, []byte("hello"))
@@ -154,11 +82,11 @@ func TestWriteNotSent(t *testing.T) {
 			t.Errorf("Write = %v, want ErrNotSent and the end of its context", err)
 		}
 		gw.Refuse(0, 0)
-		mustWrite(t, c, "world")
+		clienttest.Write(t, c, "world")
 		if err := c.Flush(t.Context()); err != nil {
 			t.Errorf("Flush = %v: there is nothing that Write has not told", err)
 		}
-		wantEqual(t, "received", conns.received(), []string{"world"})
+		clienttest.Equal(t, "received", clienttest.Received(gw), []string{"world"})
 	})
 }
 
@@ -169,17 +97,15 @@ func TestFlushTellsTheTruth(t *testing.T) {
 	for _, msg := range []string{"hello", "three frames of these"} {
 		end := onWire(len(msg), frame)
 		for cut := 1; cut <= end+10; cut++ { // into the PING of Flush
-			inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-				var conns ledger
+			clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 				opts := apigws.Options{Limits: apigws.Limits{Frame: frame}}
-				conns.keep(gw, &opts)
-				c := dial(t, gw, &opts)
-				only(t, gw).SetFaults(gatewaytest.Faults{CutIn: int64(cut)})
+				c := clienttest.Dial(t, gw, &opts)
+				clienttest.Only(t, gw).SetFaults(gatewaytest.Faults{CutIn: int64(cut)})
 				if err := c.Write(t.Context(), []byte(msg)); err != nil {
 					t.Errorf("cut after %d: Write = %v", cut, err)
 				}
 				err := c.Flush(t.Context())
-				got := len(conns.received())
+				got := len(clienttest.Received(gw))
 				switch {
 				case err != nil && !errors.Is(err, apigws.ErrUnconfirmed):
 					t.Errorf("cut after %d: Flush = %v", cut, err)
@@ -197,20 +123,20 @@ func TestFlushTellsTheTruth(t *testing.T) {
 }
 
 func TestFlushWithoutPongs(t *testing.T) {
-	cfg := *silentBackend
+	cfg := *clienttest.Silent()
 	cfg.SilentPings = true
-	inBubble(t, &cfg, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Timeout: 3 * time.Second, Disabled: true}})
+	clienttest.Bubble(t, &cfg, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Timeout: 3 * time.Second, Disabled: true}})
 		if err := c.Flush(t.Context()); err != nil {
 			t.Errorf("Flush with nothing written = %v", err)
 		}
-		mustWrite(t, c, "x")
+		clienttest.Write(t, c, "x")
 		start := time.Now()
 		err := c.Flush(t.Context())
 		if !errors.Is(err, apigws.ErrUnconfirmed) || !errors.Is(err, apigws.ErrNoPong) || time.Since(start) != 3*time.Second {
 			t.Errorf("Flush = %v after %v, want ErrNoPong after Keepalive.Timeout", err, time.Since(start))
 		}
-		only(t, gw) // it costs nothing else
+		clienttest.Only(t, gw) // it costs nothing else
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := c.Flush(ctx); !errors.Is(err, apigws.ErrUnconfirmed) || !errors.Is(err, context.DeadlineExceeded) {
@@ -226,17 +152,17 @@ func TestFlushWithoutPongs(t *testing.T) {
 // bound.
 func TestFlushBehindUnreadMessages(t *testing.T) {
 	for n, want := range map[int]error{3500: nil, 6000: apigws.ErrNoPong} {
-		cfg := &gatewaytest.Config{Backend: silence, Buffer: 8 << 20}
-		inBubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
-			c := dial(t, gw, nil)
-			conn := only(t, gw)
+		cfg := &gatewaytest.Config{Backend: gatewaytest.Silent, Buffer: 8 << 20}
+		clienttest.Bubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
+			c := clienttest.Dial(t, gw, nil)
+			conn := clienttest.Only(t, gw)
 			go func() {
 				for range n {
 					conn.Send([]byte(strings.Repeat(".", 1000)))
 				}
 			}()
 			time.Sleep(time.Second)
-			mustWrite(t, c, "x")
+			clienttest.Write(t, c, "x")
 			err := c.Flush(t.Context())
 			if !errors.Is(err, want) || want != nil && !errors.Is(err, apigws.ErrUnconfirmed) {
 				t.Errorf("Flush behind %d messages = %v, want %v", n, err, want)
@@ -249,7 +175,7 @@ func TestFlushBehindUnreadMessages(t *testing.T) {
 			if err := c.Flush(t.Context()); err != nil {
 				t.Errorf("Flush after reading = %v", err)
 			}
-			only(t, gw)
+			clienttest.Only(t, gw)
 		})
 	}
 }
@@ -257,12 +183,12 @@ func TestFlushBehindUnreadMessages(t *testing.T) {
 // Each message of a connection that breaks is told of by the next Flush, and
 // Close tells what no Flush has.
 func TestFlushAfterBreaks(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
 		lose := func(n int) {
-			conn := only(t, gw)
+			conn := clienttest.Only(t, gw)
 			conn.FreezeIn(true)
-			mustWrite(t, c, numbered("lost", n)...)
+			clienttest.Write(t, c, clienttest.Numbered("lost", n)...)
 			conn.Drop()
 			time.Sleep(time.Second) // the first wait is below half of that
 		}
@@ -283,36 +209,34 @@ func TestFlushAfterBreaks(t *testing.T) {
 }
 
 func TestCloseConfirms(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		var conns ledger
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		opts := apigws.Options{Resend: 1 << 20}
-		conns.keep(gw, &opts)
-		c := dial(t, gw, &opts)
-		only(t, gw).SetFaults(gatewaytest.Faults{Latency: time.Second})
-		mustWrite(t, c, numbered("", 10)...)
+		c := clienttest.Dial(t, gw, &opts)
+		clienttest.Only(t, gw).SetFaults(gatewaytest.Faults{Latency: time.Second})
+		clienttest.Write(t, c, clienttest.Numbered("", 10)...)
 		if err := c.Close(); err != nil {
 			t.Errorf("Close = %v", err)
 		}
 		if left := c.Unconfirmed(); len(left) != 0 {
 			t.Errorf("%d messages unconfirmed", len(left))
 		}
-		wantEqual(t, "received", conns.received(), numbered("", 10))
+		clienttest.Equal(t, "received", clienttest.Received(gw), clienttest.Numbered("", 10))
 	})
 }
 
 func TestCloseKeepsTheUnconfirmed(t *testing.T) {
 	for _, broken := range []bool{false, true} {
-		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-			c := dial(t, gw, &apigws.Options{Resend: 1 << 20})
-			mustWrite(t, c, "confirmed")
+		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+			c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1 << 20})
+			clienttest.Write(t, c, "confirmed")
 			if err := c.Flush(t.Context()); err != nil {
 				t.Error(err)
 			}
-			only(t, gw).FreezeIn(true)
-			mustWrite(t, c, numbered("", 10)...)
+			clienttest.Only(t, gw).FreezeIn(true)
+			clienttest.Write(t, c, clienttest.Numbered("", 10)...)
 			if broken {
 				gw.Refuse(503, -1)
-				only(t, gw).Drop()
+				clienttest.Only(t, gw).Drop()
 				synctest.Wait()
 			}
 			start := time.Now()
@@ -327,7 +251,7 @@ func TestCloseKeepsTheUnconfirmed(t *testing.T) {
 			for _, p := range c.Unconfirmed() {
 				left = append(left, string(p))
 			}
-			wantEqual(t, "Unconfirmed", left, numbered("", 10))
+			clienttest.Equal(t, "Unconfirmed", left, clienttest.Numbered("", 10))
 			if err := c.Flush(t.Context()); !errors.Is(err, apigws.ErrUnconfirmed) || !errors.Is(err, apigws.ErrClosed) {
 				t.Errorf("Flush after Close = %v", err)
 			}
@@ -336,11 +260,9 @@ func TestCloseKeepsTheUnconfirmed(t *testing.T) {
 }
 
 func TestRefusedMessageWithoutResend(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		var conns ledger
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		opts := apigws.Options{Limits: apigws.Limits{Message: 1 << 20}}
-		conns.keep(gw, &opts)
-		c := dial(t, gw, &opts)
+		c := clienttest.Dial(t, gw, &opts)
 		err := c.Write(t.Context(), []byte(strings.Repeat("x", 200<<10)))
 		if err == nil {
 			err = c.Flush(t.Context())
@@ -349,11 +271,11 @@ func TestRefusedMessageWithoutResend(t *testing.T) {
 		if !errors.As(err, &closed) || closed.Code != 1009 {
 			t.Errorf("got %v, want the 1009", err)
 		}
-		mustWrite(t, c, "next")
+		clienttest.Write(t, c, "next")
 		if err := c.Flush(t.Context()); err != nil {
 			t.Errorf("Flush = %v", err)
 		}
-		wantEqual(t, "received", conns.received(), []string{"next"})
+		clienttest.Equal(t, "received", clienttest.Received(gw), []string{"next"})
 		if n := gw.Stats().Closed[1009]; n != 1 {
 			t.Errorf("sent %d times", n)
 		}
@@ -363,15 +285,15 @@ func TestRefusedMessageWithoutResend(t *testing.T) {
 // What Unconfirmed returns is the caller's: changing it changes nothing that is
 // sent again.
 func TestUnconfirmedIsACopy(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Resend: 1000, Reconnect: every(time.Second)})
-		line(t, gw).FreezeIn(true)
-		write(t, c, "kept")
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1000, Reconnect: clienttest.Every(time.Second)})
+		clienttest.Only(t, gw).FreezeIn(true)
+		clienttest.Write(t, c, "kept")
 		for _, p := range c.Unconfirmed() {
 			clear(p)
 		}
-		line(t, gw).Drop()
-		sleep(2 * time.Second)
-		wantEqual(t, "the gateway has", received(line(t, gw)), []string{"kept"})
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(2 * time.Second)
+		clienttest.Equal(t, "the gateway has", clienttest.Texts(clienttest.Only(t, gw)), []string{"kept"})
 	})
 }

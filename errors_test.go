@@ -13,6 +13,7 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // Every error says once, at the beginning, whose it is, whatever is inside of it.
@@ -50,7 +51,7 @@ func TestErrorTexts(t *testing.T) {
 
 // So do the errors that a client makes: first the operation, then its cause.
 func TestErrorTextsOfAClient(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		fail := errors.New("no token today")
 		for want, opts := range map[string]*apigws.Options{
 			"apigws: handshake: Prepare: no token today": {Prepare: func(*http.Request) error { return fail }},
@@ -63,16 +64,16 @@ func TestErrorTextsOfAClient(t *testing.T) {
 				Prepare: func(req *http.Request) error { req.URL.Host = ""; return nil }},
 		} {
 			opts.Reconnect = apigws.Reconnect{Disabled: true}
-			if _, err := tryDial(t, gw, 1e9, opts); err == nil || err.Error() != want {
+			if _, err := clienttest.TryDial(t, gw, 1e9, opts); err == nil || err.Error() != want {
 				t.Errorf("%q, want %q", err, want)
 			}
-			opts.Reconnect = every(1e8)
-			if _, err := tryDial(t, gw, 1e9, opts); err == nil ||
+			opts.Reconnect = clienttest.Every(1e8)
+			if _, err := clienttest.TryDial(t, gw, 1e9, opts); err == nil ||
 				!strings.HasPrefix(err.Error(), "apigws: ") || strings.Count(err.Error(), "apigws") != 1 {
 				t.Errorf("%q", err)
 			}
 		}
-		c := dial(t, gw, nil)
+		c := clienttest.Dial(t, gw, nil)
 		c.Close()
 		if err := c.Write(t.Context(), nil); err.Error() != "apigws: message not sent: client is closed" {
 			t.Errorf("Write: %q", err)
@@ -82,18 +83,18 @@ func TestErrorTextsOfAClient(t *testing.T) {
 
 // Close tells in one text of the messages that the gateway has refused and of those that remain.
 func TestErrorTextOfClose(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Resend: 1 << 20, Reconnect: every(time.Second)})
+	clienttest.Bubble(t, &gatewaytest.Config{Backend: gatewaytest.Silent}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1 << 20, Reconnect: clienttest.Every(time.Second)})
 		for range 2 {
-			line(t, gw).FreezeIn(true)
+			clienttest.Only(t, gw).FreezeIn(true)
 			if len(c.Unconfirmed()) == 0 {
-				write(t, c, "refused")
+				clienttest.Write(t, c, "refused")
 			}
-			line(t, gw).Close(1009, "")
-			sleep(5 * time.Second)
+			clienttest.Only(t, gw).Close(1009, "")
+			clienttest.Sleep(5 * time.Second)
 		}
-		line(t, gw).Freeze(true)
-		write(t, c, "remains")
+		clienttest.Only(t, gw).Freeze(true)
+		clienttest.Write(t, c, "remains")
 		err := c.Close()
 		want := "apigws: message sent, arrival unconfirmed: 1 messages: closed by the gateway: 1009; " +
 			"message sent, arrival unconfirmed: 1 messages"
@@ -106,15 +107,15 @@ func TestErrorTextOfClose(t *testing.T) {
 // What a hook says of another client, or of its own messages, is not said of this client and of its
 // messages; and a failure of a hook is worth another attempt, whatever it has met.
 func TestHookErrorsStayOfTheHook(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		for _, inner := range []error{apigws.ErrClosed, apigws.ErrNotSent, apigws.ErrUnconfirmed,
 			&apigws.HandshakeError{StatusCode: 404}, x509.UnknownAuthorityError{}} {
 			attempts := 0
-			opts := &apigws.Options{Reconnect: every(1e9), Prepare: func(*http.Request) error {
+			opts := &apigws.Options{Reconnect: clienttest.Every(1e9), Prepare: func(*http.Request) error {
 				attempts++
 				return fmt.Errorf("fetching a token: %w", inner)
 			}}
-			_, err := tryDial(t, gw, 1e10, opts)
+			_, err := clienttest.TryDial(t, gw, 1e10, opts)
 			var failed *apigws.HandshakeError
 			if attempts < 5 || !errors.As(err, &failed) {
 				t.Errorf("%v: %d attempts, %v", inner, attempts, err)
@@ -127,7 +128,7 @@ func TestHookErrorsStayOfTheHook(t *testing.T) {
 		}
 		// What Prepare says of the options ends Dial at once.
 		wrong := &apigws.OptionError{Field: "sigv4", Problem: "is wrong"}
-		_, err := tryDial(t, gw, 1e10, &apigws.Options{Prepare: func(*http.Request) error { return wrong }})
+		_, err := clienttest.TryDial(t, gw, 1e10, &apigws.Options{Prepare: func(*http.Request) error { return wrong }})
 		var got *apigws.OptionError
 		if !errors.As(err, &got) || got != wrong || errors.Is(err, context.DeadlineExceeded) || apigws.Retryable(err) {
 			t.Errorf("an OptionError of Prepare: %v", err)

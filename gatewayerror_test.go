@@ -8,6 +8,7 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // A connection that brings an error frame of the gateway in any form.
@@ -35,13 +36,13 @@ var errorFrames = map[string]*apigws.GatewayError{
 
 func TestGatewayError(t *testing.T) {
 	for frame, want := range errorFrames {
-		inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 			var got []*apigws.GatewayError
-			hooked := dial(t, gw, &apigws.Options{OnGatewayError: func(_ *apigws.Client, e *apigws.GatewayError) { got = append(got, e) }})
-			line(t, gw).Send([]byte(frame))
-			line(t, gw).Send([]byte("next"))
+			hooked := clienttest.Dial(t, gw, &apigws.Options{OnGatewayError: func(_ *apigws.Client, e *apigws.GatewayError) { got = append(got, e) }})
+			clienttest.Only(t, gw).Send([]byte(frame))
+			clienttest.Only(t, gw).Send([]byte("next"))
 			synctest.Wait()
-			first := read(t, hooked)
+			first := clienttest.Read(t, hooked)
 			switch {
 			case want == nil && (len(got) != 0 || first != frame):
 				t.Errorf("%q was taken out of Read: %v", frame, got)
@@ -52,9 +53,9 @@ func TestGatewayError(t *testing.T) {
 			synctest.Wait()
 
 			// Without the hook, Read returns it as it came.
-			plain := dial(t, gw, nil)
-			line(t, gw).Send([]byte(frame))
-			if msg := read(t, plain); msg != frame {
+			plain := clienttest.Dial(t, gw, nil)
+			clienttest.Only(t, gw).Send([]byte(frame))
+			if msg := clienttest.Read(t, plain); msg != frame {
 				t.Errorf("without the hook Read = %q, want %q", msg, frame)
 			}
 		})
@@ -63,17 +64,17 @@ func TestGatewayError(t *testing.T) {
 
 // The gateway answers what no route takes; the hook hears of it in order.
 func TestGatewayErrorOfNoRoute(t *testing.T) {
-	cfg := &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$connect": silence}}
-	inBubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
+	cfg := &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$connect": gatewaytest.Silent}}
+	clienttest.Bubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
 		var got []string
-		c := dial(t, gw, &apigws.Options{OnGatewayError: func(_ *apigws.Client, e *apigws.GatewayError) {
+		c := clienttest.Dial(t, gw, &apigws.Options{OnGatewayError: func(_ *apigws.Client, e *apigws.GatewayError) {
 			got = append(got, e.Message)
 			if !strings.Contains(e.Error(), e.Message) || !strings.Contains(e.Error(), e.RequestID) {
 				t.Errorf("the text of the error is %q", e)
 			}
 		}})
-		write(t, c, `{"action":"nowhere"}`)
-		write(t, c, `nothing`)
+		clienttest.Write(t, c, `{"action":"nowhere"}`)
+		clienttest.Write(t, c, `nothing`)
 		synctest.Wait()
 		if !slices.Equal(got, []string{"Forbidden", "Forbidden"}) {
 			t.Errorf("the hook got %q", got)
@@ -81,6 +82,6 @@ func TestGatewayErrorOfNoRoute(t *testing.T) {
 		if s := c.Stats(); s.MessagesReceived != 2 || s.Unread != 0 {
 			t.Errorf("Stats = %+v", s)
 		}
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 	})
 }

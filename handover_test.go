@@ -12,24 +12,23 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // Writers that never pause keep their order through twenty rotations, and none
 // of their writes waits for longer than one round trip.
 func TestRotationStallsWritesForOneRoundTrip(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		const rtt, pause, writers, rotations = 80 * time.Millisecond, time.Millisecond, 3, 20
 		gw.SetFaults(gatewaytest.Faults{Latency: rtt})
 		var (
-			conns ledger
 			opts  apigws.Options
 			done  = make(chan struct{})
 			wg    sync.WaitGroup
 			sent  [writers]int
 			waits [writers]time.Duration
 		)
-		conns.keep(gw, &opts)
-		c := dial(t, gw, &opts)
+		c := clienttest.Dial(t, gw, &opts)
 		for w := range writers {
 			wg.Go(func() {
 				for {
@@ -39,7 +38,7 @@ func TestRotationStallsWritesForOneRoundTrip(t *testing.T) {
 					case <-time.After(pause):
 					}
 					start := time.Now()
-					mustWrite(t, c, fmt.Sprintf("%d.%d", w, sent[w]))
+					clienttest.Write(t, c, fmt.Sprintf("%d.%d", w, sent[w]))
 					waits[w] = max(waits[w], time.Since(start))
 					sent[w]++
 				}
@@ -48,7 +47,7 @@ func TestRotationStallsWritesForOneRoundTrip(t *testing.T) {
 		for range rotations {
 			time.Sleep(200*time.Millisecond + 500*time.Microsecond)
 			start := time.Now()
-			mustRotate(t, c)
+			clienttest.Rotate(t, c)
 			if took := time.Since(start); took != rtt {
 				t.Errorf("a rotation took %v, want one round trip, %v", took, rtt)
 			}
@@ -58,16 +57,16 @@ func TestRotationStallsWritesForOneRoundTrip(t *testing.T) {
 		if err := c.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		got := conns.received()
+		got := clienttest.Received(gw)
 		for w := range writers {
 			prefix := fmt.Sprint(w, ".")
 			of := slices.DeleteFunc(slices.Clone(got), func(s string) bool { return !strings.HasPrefix(s, prefix) })
-			wantEqual(t, "messages of writer "+prefix, of, numbered(prefix, sent[w]))
+			clienttest.Equal(t, "messages of writer "+prefix, of, clienttest.Numbered(prefix, sent[w]))
 			if waits[w] > rtt || waits[w] < rtt-pause {
 				t.Errorf("a write of writer %d waited %v, want at most %v, and nearly that", w, waits[w], rtt)
 			}
 		}
-		if n := len(conns.all()); n != rotations+1 {
+		if n := len(gw.AllConns()); n != rotations+1 {
 			t.Errorf("%d connections, want %d", n, rotations+1)
 		}
 	})
@@ -76,20 +75,20 @@ func TestRotationStallsWritesForOneRoundTrip(t *testing.T) {
 // A gateway that lets nobody in: the old connection stays, and the attempts
 // grow rarer. When it lets in again, the rotation takes place.
 func TestRotationWaitsForTheGateway(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var states []apigws.State
-		c := dial(t, gw, &apigws.Options{
+		c := clienttest.Dial(t, gw, &apigws.Options{
 			Reconnect: apigws.Reconnect{RotateAfter: time.Hour},
 			OnState:   func(_ *apigws.Client, s apigws.StateChange) { states = append(states, s.To) },
 		})
-		old := only(t, gw)
+		old := clienttest.Only(t, gw)
 		time.Sleep(time.Hour - 1)
 		gw.Refuse(503, -1)
 		time.Sleep(10 * time.Minute)
-		if only(t, gw) != old || c.State() != apigws.StateOpen {
+		if clienttest.Only(t, gw) != old || c.State() != apigws.StateOpen {
 			t.Error("the old connection did not stay")
 		}
-		mustWrite(t, c, "still here")
+		clienttest.Write(t, c, "still here")
 		if p, err := c.Read(t.Context()); err != nil || string(p) != "still here" {
 			t.Fatalf("Read = %q, %v", p, err)
 		}
@@ -101,10 +100,10 @@ func TestRotationWaitsForTheGateway(t *testing.T) {
 		gw.Refuse(0, 0)
 		time.Sleep(30*time.Second + 10*time.Second + 1) // the longest wait, and Drain
 		synctest.Wait()
-		if only(t, gw) == old {
+		if clienttest.Only(t, gw) == old {
 			t.Error("no rotation although the gateway lets in again")
 		}
-		wantEqual(t, "states", states, []apigws.State{apigws.StateOpen, apigws.StateOpen})
+		clienttest.Equal(t, "states", states, []apigws.State{apigws.StateOpen, apigws.StateOpen})
 		if s := c.Stats(); s.Rotations != 1 || s.LostClosed+s.LostNetwork+s.LostTimeout != 0 {
 			t.Errorf("stats: %+v", s)
 		}
@@ -114,22 +113,20 @@ func TestRotationWaitsForTheGateway(t *testing.T) {
 // On a gateway that answers no PING, the end of the old connection keeps the
 // order. Of what arrived there is no proof.
 func TestRotationWithoutPongs(t *testing.T) {
-	cfg := *silentBackend
+	cfg := *clienttest.Silent()
 	cfg.SilentPings = true
-	inBubble(t, &cfg, func(t *testing.T, gw *gatewaytest.Server) {
-		var conns ledger
+	clienttest.Bubble(t, &cfg, func(t *testing.T, gw *gatewaytest.Server) {
 		opts := apigws.Options{Keepalive: apigws.Keepalive{Disabled: true}}
-		conns.keep(gw, &opts)
-		c := dial(t, gw, &opts)
-		mustWrite(t, c, "1", "2")
+		c := clienttest.Dial(t, gw, &opts)
+		clienttest.Write(t, c, "1", "2")
 		start := time.Now()
-		mustRotate(t, c)
+		clienttest.Rotate(t, c)
 		if took := time.Since(start); took != 10*time.Second {
 			t.Errorf("took %v, want Keepalive.Timeout", took)
 		}
-		mustWrite(t, c, "3")
+		clienttest.Write(t, c, "3")
 		synctest.Wait()
-		wantEqual(t, "received", conns.received(), []string{"1", "2", "3"})
+		clienttest.Equal(t, "received", clienttest.Received(gw), []string{"1", "2", "3"})
 		s := c.Stats()
 		if s.Unconfirmed != 2 || s.LostClosed != 0 || gw.Stats().Closed[1000] != 1 {
 			t.Errorf("stats: %+v, %+v", s, gw.Stats())
@@ -145,18 +142,18 @@ func TestRotationKickedAtTheClosingBarrier(t *testing.T) {
 }
 
 func testKickAtTheClosingBarrier(t *testing.T, reason string) {
-	cfg := *silentBackend
+	cfg := *clienttest.Silent()
 	cfg.SilentPings = true
-	inBubble(t, &cfg, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Disabled: true}})
-		old := only(t, gw)
+	clienttest.Bubble(t, &cfg, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Disabled: true}})
+		old := clienttest.Only(t, gw)
 		old.FreezeIn(true)
-		mustWrite(t, c, "never arrives")
+		clienttest.Write(t, c, "never arrives")
 		go func() {
 			time.Sleep(10*time.Second + time.Millisecond) // our CLOSE is out, and not in
 			old.Close(1000, reason)
 		}()
-		mustRotate(t, c)
+		clienttest.Rotate(t, c)
 		if err := c.Flush(t.Context()); !errors.Is(err, apigws.ErrUnconfirmed) {
 			t.Errorf("Flush = %v, want ErrUnconfirmed", err)
 		}
@@ -166,14 +163,12 @@ func testKickAtTheClosingBarrier(t *testing.T, reason string) {
 // The old connection breaks while its barrier is awaited.
 func TestRotationOldDiesAtTheBarrier(t *testing.T) {
 	for _, resend := range []int{0, 1 << 20} {
-		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-			var conns ledger
+		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 			opts := apigws.Options{Resend: resend}
-			conns.keep(gw, &opts)
-			c := dial(t, gw, &opts)
-			old := only(t, gw)
+			c := clienttest.Dial(t, gw, &opts)
+			old := clienttest.Only(t, gw)
 			old.FreezeIn(true)
-			mustWrite(t, c, "1", "2")
+			clienttest.Write(t, c, "1", "2")
 			written := make(chan error, 1)
 			go func() {
 				time.Sleep(time.Second)
@@ -182,7 +177,7 @@ func TestRotationOldDiesAtTheBarrier(t *testing.T) {
 				old.Drop()
 			}()
 			start := time.Now()
-			mustRotate(t, c)
+			clienttest.Rotate(t, c)
 			if took := time.Since(start); took != 2*time.Second {
 				t.Errorf("took %v", took)
 			}
@@ -194,15 +189,15 @@ func TestRotationOldDiesAtTheBarrier(t *testing.T) {
 				if !errors.Is(err, apigws.ErrUnconfirmed) || !strings.Contains(err.Error(), "2 messages") {
 					t.Errorf("Flush = %v, want 2 unconfirmed messages", err)
 				}
-				wantEqual(t, "received", conns.received(), []string{"3"})
+				clienttest.Equal(t, "received", clienttest.Received(gw), []string{"3"})
 			} else {
 				if err != nil {
 					t.Errorf("Flush = %v", err)
 				}
-				wantEqual(t, "received", conns.received(), []string{"1", "2", "3"})
+				clienttest.Equal(t, "received", clienttest.Received(gw), []string{"1", "2", "3"})
 			}
 			time.Sleep(time.Minute)
-			only(t, gw)
+			clienttest.Only(t, gw)
 		})
 	}
 }
@@ -211,14 +206,12 @@ func TestRotationOldDiesAtTheBarrier(t *testing.T) {
 // once, and nothing is sent twice.
 func TestCloseAtTheBarrierOfARotation(t *testing.T) {
 	for _, resend := range []int{0, 1 << 20} {
-		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-			var conns ledger
+		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 			opts := apigws.Options{Resend: resend}
-			conns.keep(gw, &opts)
-			c := dial(t, gw, &opts)
-			old := only(t, gw)
+			c := clienttest.Dial(t, gw, &opts)
+			old := clienttest.Only(t, gw)
 			old.SetFaults(gatewaytest.Faults{Latency: 2 * time.Second})
-			mustWrite(t, c, "1", "2")
+			clienttest.Write(t, c, "1", "2")
 			rotated := make(chan error, 1)
 			go func() { rotated <- c.Rotate(t.Context()) }()
 			time.Sleep(time.Second)
@@ -232,7 +225,7 @@ func TestCloseAtTheBarrierOfARotation(t *testing.T) {
 			if err := <-rotated; err != nil && !errors.Is(err, apigws.ErrClosed) {
 				t.Errorf("Rotate = %v", err)
 			}
-			wantEqual(t, "received", conns.received(), []string{"1", "2"})
+			clienttest.Equal(t, "received", clienttest.Received(gw), []string{"1", "2"})
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // Real clients against the gateway's quota. That the policies keep their
@@ -21,9 +22,9 @@ func TestHerd(t *testing.T) {
 		{n, 115 * 2 * time.Second / 100, 1.1}, // 1.5 is the goal; without Fleet it would be 1.25
 		{0, 150 * 2 * time.Second / 100, 6},
 	} {
-		inBubble(t, &gatewaytest.Config{ConnectRate: 500}, func(t *testing.T, gw *gatewaytest.Server) {
+		clienttest.Bubble(t, &gatewaytest.Config{ConnectRate: 500}, func(t *testing.T, gw *gatewaytest.Server) {
 			for range n {
-				dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Fleet: test.fleet}})
+				clienttest.Dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Fleet: test.fleet}})
 				time.Sleep(2 * time.Millisecond)
 			}
 			time.Sleep(time.Minute)

@@ -15,18 +15,19 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // Gap is how long nobody was listening, Generation counts connections.
 func TestGapAndGeneration(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		type view struct {
 			generation int
 			gap        time.Duration
 		}
 		var views []view
 		fail := false
-		opts := &apigws.Options{Reconnect: every(3 * time.Second)}
+		opts := &apigws.Options{Reconnect: clienttest.Every(3 * time.Second)}
 		opts.OnConnect = func(_ context.Context, conn *apigws.Conn) error {
 			views = append(views, view{conn.Generation(), conn.Gap()})
 			if fail {
@@ -35,18 +36,18 @@ func TestGapAndGeneration(t *testing.T) {
 			}
 			return nil
 		}
-		c := dial(t, gw, opts)
-		sleep(time.Minute)
-		line(t, gw).Drop() // back after 3 s
-		sleep(time.Minute)
+		c := clienttest.Dial(t, gw, opts)
+		clienttest.Sleep(time.Minute)
+		clienttest.Only(t, gw).Drop() // back after 3 s
+		clienttest.Sleep(time.Minute)
 		gw.Refuse(503, 2)
-		line(t, gw).Drop() // after 9 s
-		sleep(time.Minute)
+		clienttest.Only(t, gw).Drop() // after 9 s
+		clienttest.Sleep(time.Minute)
 		fail = true
-		line(t, gw).Drop() // the first is given up: 3 s, 6 s
-		sleep(time.Minute)
-		line(t, gw).Freeze(true) // noticed after 65 s less the half minute since the last PING, back 3 s later
-		sleep(5 * time.Minute)
+		clienttest.Only(t, gw).Drop() // the first is given up: 3 s, 6 s
+		clienttest.Sleep(time.Minute)
+		clienttest.Only(t, gw).Freeze(true) // noticed after 65 s less the half minute since the last PING, back 3 s later
+		clienttest.Sleep(5 * time.Minute)
 		if err := c.Rotate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -63,18 +64,18 @@ func TestGapAndGeneration(t *testing.T) {
 
 // OnState is told of every change, in order.
 func TestOnState(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		var j journal
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var j clienttest.Journal
 		gw.Refuse(503, 1)
-		c := dial(t, gw, &apigws.Options{OnState: j.note, Reconnect: every(2 * time.Second)})
-		sleep(time.Minute)
+		c := clienttest.Dial(t, gw, &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(2 * time.Second)})
+		clienttest.Sleep(time.Minute)
 		gw.Refuse(500, 1)
-		line(t, gw).Close(1012, "restart")
-		sleep(time.Minute)
+		clienttest.Only(t, gw).Close(1012, "restart")
+		clienttest.Sleep(time.Minute)
 		if err := c.Rotate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		sleep(time.Minute)
+		clienttest.Sleep(time.Minute)
 		c.Close()
 
 		const connecting, open, waiting, closed = apigws.StateConnecting, apigws.StateOpen, apigws.StateBackoff, apigws.StateClosed
@@ -96,7 +97,7 @@ func TestOnState(t *testing.T) {
 			{open, open, 3, "", 0},
 			{open, closed, 3, "", 0},
 		}
-		got := j.all()
+		got := j.All()
 		if len(got) != len(want) {
 			t.Fatalf("%d changes, want %d: %+v", len(got), len(want), got)
 		}
@@ -112,10 +113,10 @@ func TestOnState(t *testing.T) {
 
 // A slow OnState delays what it is told, and nothing else.
 func TestSlowOnState(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var told []apigws.State
 		running := false
-		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Second), OnState: func(_ *apigws.Client, s apigws.StateChange) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: clienttest.Every(time.Second), OnState: func(_ *apigws.Client, s apigws.StateChange) {
 			if running {
 				t.Error("OnState runs twice at once")
 			}
@@ -125,11 +126,11 @@ func TestSlowOnState(t *testing.T) {
 			told = append(told, s.To)
 		}})
 		for range 3 {
-			line(t, gw).Drop()
-			sleep(time.Second)
-			inState(t, c, apigws.StateOpen)
-			write(t, c, "hello")
-			if got := read(t, c); got != "hello" {
+			clienttest.Only(t, gw).Drop()
+			clienttest.Sleep(time.Second)
+			clienttest.InState(t, c, apigws.StateOpen)
+			clienttest.Write(t, c, "hello")
+			if got := clienttest.Read(t, c); got != "hello" {
 				t.Fatalf("Read = %q", got)
 			}
 		}
@@ -147,7 +148,7 @@ func TestSlowOnState(t *testing.T) {
 
 // Hooks may call the client back.
 func TestHooksCallTheClient(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$connect": silence}}, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$connect": gatewaytest.Silent}}, func(t *testing.T, gw *gatewaytest.Server) {
 		// The client is not known to its hooks before Dial has returned.
 		var c *apigws.Client
 		known := make(chan struct{})
@@ -172,7 +173,7 @@ func TestHooksCallTheClient(t *testing.T) {
 			c.Unconfirmed()
 		}
 		rotated := false
-		opts := &apigws.Options{Reconnect: every(time.Second)}
+		opts := &apigws.Options{Reconnect: clienttest.Every(time.Second)}
 		opts.OnState = func(_ *apigws.Client, s apigws.StateChange) {
 			if s.To != apigws.StateOpen {
 				return
@@ -200,13 +201,13 @@ func TestHooksCallTheClient(t *testing.T) {
 			}
 			return nil
 		}
-		c = dial(t, gw, opts)
+		c = clienttest.Dial(t, gw, opts)
 		close(known)
-		sleep(time.Minute)
+		clienttest.Sleep(time.Minute)
 		if calls != 4 || !rotated {
 			t.Errorf("%d calls, want two rounds of each hook", calls)
 		}
-		accepted(t, gw, 2)
+		clienttest.Accepted(t, gw, 2)
 	})
 }
 
@@ -215,7 +216,7 @@ func TestHooksCallTheClient(t *testing.T) {
 func TestCloseInHooks(t *testing.T) {
 	for _, hook := range []string{"OnState", "OnState on a break", "OnConnect", "OnGatewayError", "Prepare", "IsReply", "Retry"} {
 		t.Run(hook, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+			clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 				var known atomic.Pointer[apigws.Client]
 				var began atomic.Bool
 				closeIn := func(where string) {
@@ -227,7 +228,7 @@ func TestCloseInHooks(t *testing.T) {
 						t.Errorf("Close in %s: %v", where, err)
 					}
 				}
-				opts := &apigws.Options{Reconnect: every(time.Second)}
+				opts := &apigws.Options{Reconnect: clienttest.Every(time.Second)}
 				opts.OnState = func(_ *apigws.Client, s apigws.StateChange) {
 					if s.To == apigws.StateBackoff {
 						closeIn("OnState on a break")
@@ -240,9 +241,9 @@ func TestCloseInHooks(t *testing.T) {
 				opts.Prepare = func(*http.Request) error { closeIn("Prepare"); return nil }
 				opts.Keepalive.IsReply = func([]byte) bool { closeIn("IsReply"); return false }
 				opts.Reconnect.Retry = func(error) bool { closeIn("Retry"); return true }
-				c := dial(t, gw, opts)
+				c := clienttest.Dial(t, gw, opts)
 				known.Store(c)
-				line(t, gw).Send([]byte(`{"message": "Forbidden", "connectionId":"a", "requestId":"b"}`))
+				clienttest.Only(t, gw).Send([]byte(`{"message": "Forbidden", "connectionId":"a", "requestId":"b"}`))
 				synctest.Wait()
 				for _, conn := range gw.Conns() {
 					conn.Drop()
@@ -263,15 +264,15 @@ func TestCloseInHooks(t *testing.T) {
 
 // A hook that ends its goroutine, as t.FailNow does, ends nothing else.
 func TestGoexitInAHook(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var calls atomic.Int64
-		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Second), OnState: func(*apigws.Client, apigws.StateChange) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: clienttest.Every(time.Second), OnState: func(*apigws.Client, apigws.StateChange) {
 			calls.Add(1)
 			runtime.Goexit()
 		}})
-		line(t, gw).Drop()
-		sleep(time.Minute)
-		inState(t, c, apigws.StateOpen)
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(time.Minute)
+		clienttest.InState(t, c, apigws.StateOpen)
 		if err := c.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
@@ -288,21 +289,21 @@ func TestSlowOnGatewayError(t *testing.T) {
 	const errorFrame = `{"message": "Forbidden", "connectionId":"eHrdFcnvvHcCE-w=", "requestId":"%d"}`
 	for _, release := range []string{"returns", "after Close"} {
 		t.Run(release, func(t *testing.T) {
-			inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+			clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 				slow := make(chan struct{})
 				var told []string
-				c := dial(t, gw, &apigws.Options{OnGatewayError: func(_ *apigws.Client, e *apigws.GatewayError) {
+				c := clienttest.Dial(t, gw, &apigws.Options{OnGatewayError: func(_ *apigws.Client, e *apigws.GatewayError) {
 					<-slow
 					told = append(told, e.RequestID)
 				}})
-				conn := line(t, gw)
+				conn := clienttest.Only(t, gw)
 				var want []string
 				for i := range 200 {
 					conn.Send(fmt.Appendf(nil, errorFrame, i))
 					want = append(want, fmt.Sprint(i))
 				}
-				sleep(10 * time.Minute)
-				accepted(t, gw, 1)
+				clienttest.Sleep(10 * time.Minute)
+				clienttest.Accepted(t, gw, 1)
 				if got := c.Stats().MessagesReceived; got < 64 || got > 66 {
 					t.Errorf("%d error frames were taken, want one that runs, 64 that wait and one more", got)
 				}

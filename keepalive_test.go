@@ -12,6 +12,7 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // Timers of one instant fire in no order, so what happens at an instant is
@@ -31,9 +32,9 @@ func mortal() *apigws.Options {
 // elapsed is how long ago it was opened.
 func endsAt(t *testing.T, c *apigws.Client, elapsed, at time.Duration) {
 	t.Helper()
-	sleep(at - elapsed - moment)
-	inState(t, c, apigws.StateOpen)
-	sleep(2 * moment)
+	clienttest.Sleep(at - elapsed - moment)
+	clienttest.InState(t, c, apigws.StateOpen)
+	clienttest.Sleep(2 * moment)
 	if got := c.State(); got == apigws.StateOpen {
 		t.Fatalf("still open after %v", at)
 	}
@@ -41,8 +42,8 @@ func endsAt(t *testing.T, c *apigws.Client, elapsed, at time.Duration) {
 
 // The first experiment of the article: a client that says nothing is cut.
 func TestSilentClientIsCut(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, mortal())
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, mortal())
 		endsAt(t, c, 0, 2*time.Minute)
 		var closed *apigws.CloseError
 		if err := c.Err(); !errors.As(err, &closed) || closed.Code != 1001 || closed.Reason != "Going away" {
@@ -56,18 +57,18 @@ func TestSilentClientIsCut(t *testing.T) {
 
 // The second: one message moves the cut to two minutes after it.
 func TestOneMessageMovesTheCut(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, mortal())
-		sleep(40 * time.Second)
-		write(t, c, "hello")
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, mortal())
+		clienttest.Sleep(40 * time.Second)
+		clienttest.Write(t, c, "hello")
 		endsAt(t, c, 40*time.Second, 2*time.Minute+40*time.Second)
 	})
 }
 
 // Cut as other captures have it, without a close frame.
 func TestSilentClientIsCutAbruptly(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{AbruptIdle: true}, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, mortal())
+	clienttest.Bubble(t, &gatewaytest.Config{AbruptIdle: true}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, mortal())
 		endsAt(t, c, 0, 2*time.Minute)
 		var closed *apigws.CloseError
 		if err := c.Err(); !errors.Is(err, apigws.ErrClosed) || errors.As(err, &closed) {
@@ -81,15 +82,15 @@ func TestSilentClientIsCutAbruptly(t *testing.T) {
 
 // Without a keepalive, reconnecting is what is left.
 func TestDisabledIsCutAndComesBack(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Disabled: true}, Reconnect: every(time.Second)})
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Disabled: true}, Reconnect: clienttest.Every(time.Second)})
 		endsAt(t, c, 0, 2*time.Minute)
-		inState(t, c, apigws.StateBackoff)
-		sleep(time.Second)
-		inState(t, c, apigws.StateOpen)
-		accepted(t, gw, 2)
-		write(t, c, "back")
-		if got := read(t, c); got != "back" {
+		clienttest.InState(t, c, apigws.StateBackoff)
+		clienttest.Sleep(time.Second)
+		clienttest.InState(t, c, apigws.StateOpen)
+		clienttest.Accepted(t, gw, 2)
+		clienttest.Write(t, c, "back")
+		if got := clienttest.Read(t, c); got != "back" {
 			t.Errorf("Read = %q", got)
 		}
 		if s := c.Stats(); s.Pings != 0 || s.Generation != 2 {
@@ -101,15 +102,15 @@ func TestDisabledIsCutAndComesBack(t *testing.T) {
 // With the defaults a client that says nothing holds one and the same
 // connection, by one PING each 55 s.
 func TestDefaultsHoldAnHour(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		id := line(t, gw).ID()
-		sleep(time.Hour)
-		inState(t, c, apigws.StateOpen)
-		if got := line(t, gw).ID(); got != id {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		id := clienttest.Only(t, gw).ID()
+		clienttest.Sleep(time.Hour)
+		clienttest.InState(t, c, apigws.StateOpen)
+		if got := clienttest.Only(t, gw).ID(); got != id {
 			t.Errorf("the connection is %s, was %s", got, id)
 		}
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 		if got := gw.Stats(); got.Pings != 65 || got.Messages != 0 {
 			t.Errorf("the gateway got %d PINGs and %d messages in an hour, want 65 and none", got.Pings, got.Messages)
 		}
@@ -122,8 +123,8 @@ func TestDefaultsHoldAnHour(t *testing.T) {
 // On a gateway that ignores PINGs they do not help, which shows that the test
 // below tests something.
 func TestPingsDoNotHoldAGatewayThatIgnoresThem(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{IgnorePings: true}, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
+	clienttest.Bubble(t, &gatewaytest.Config{IgnorePings: true}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
 		endsAt(t, c, 0, 2*time.Minute)
 	})
 }
@@ -131,22 +132,22 @@ func TestPingsDoNotHoldAGatewayThatIgnoresThem(t *testing.T) {
 // The article's way holds there: a message right after connecting, and then
 // one each Interval.
 func TestMessagesHoldAnHour(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{IgnorePings: true}, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{
+	clienttest.Bubble(t, &gatewaytest.Config{IgnorePings: true}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{
 			Message: []byte(`{"action":"ping"}`),
 			IsReply: func(p []byte) bool { return strings.Contains(string(p), "ping") },
 		}})
 		synctest.Wait()
-		conn := line(t, gw)
-		if got := received(conn); !slices.Equal(got, []string{`{"action":"ping"}`}) {
+		conn := clienttest.Only(t, gw)
+		if got := clienttest.Texts(conn); !slices.Equal(got, []string{`{"action":"ping"}`}) {
 			t.Errorf("right after connecting the gateway has %q", got)
 		}
-		sleep(time.Hour)
-		if got := line(t, gw); got != conn {
+		clienttest.Sleep(time.Hour)
+		if got := clienttest.Only(t, gw); got != conn {
 			t.Error("it is another connection")
 		}
-		accepted(t, gw, 1)
-		if got := len(received(conn)); got != 66 {
+		clienttest.Accepted(t, gw, 1)
+		if got := len(clienttest.Texts(conn)); got != 66 {
 			t.Errorf("%d messages in an hour, want 66", got)
 		}
 		s := c.Stats()
@@ -155,7 +156,7 @@ func TestMessagesHoldAnHour(t *testing.T) {
 		}
 		// What is no reply gets through.
 		conn.Send([]byte("news"))
-		if got := read(t, c); got != "news" {
+		if got := clienttest.Read(t, c); got != "news" {
 			t.Errorf("Read = %q", got)
 		}
 	})
@@ -163,20 +164,20 @@ func TestMessagesHoldAnHour(t *testing.T) {
 
 // Each new connection begins with a message.
 func TestMessageAfterReconnect(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
-		dial(t, gw, &apigws.Options{
+	clienttest.Bubble(t, &gatewaytest.Config{Backend: gatewaytest.Silent}, func(t *testing.T, gw *gatewaytest.Server) {
+		clienttest.Dial(t, gw, &apigws.Options{
 			Keepalive: apigws.Keepalive{Message: []byte("keep")},
-			Reconnect: every(time.Second),
+			Reconnect: clienttest.Every(time.Second),
 		})
 		for range 3 {
 			synctest.Wait()
-			if got := received(line(t, gw)); !slices.Equal(got, []string{"keep"}) {
+			if got := clienttest.Texts(clienttest.Only(t, gw)); !slices.Equal(got, []string{"keep"}) {
 				t.Fatalf("the gateway has %q", got)
 			}
-			line(t, gw).Drop()
-			sleep(time.Second)
+			clienttest.Only(t, gw).Drop()
+			clienttest.Sleep(time.Second)
 		}
-		accepted(t, gw, 4)
+		clienttest.Accepted(t, gw, 4)
 	})
 }
 
@@ -184,11 +185,11 @@ func TestMessageAfterReconnect(t *testing.T) {
 func pingAt(t *testing.T, gw *gatewaytest.Server, elapsed, at time.Duration) {
 	t.Helper()
 	before := gw.Stats().Pings
-	sleep(at - elapsed - moment)
+	clienttest.Sleep(at - elapsed - moment)
 	if got := gw.Stats().Pings; got != before {
 		t.Fatalf("%d PINGs came before %v", got-before, at)
 	}
-	sleep(2 * moment)
+	clienttest.Sleep(2 * moment)
 	if got := gw.Stats().Pings; got != before+1 {
 		t.Fatalf("%d PINGs came at %v, want 1", got-before, at)
 	}
@@ -197,27 +198,27 @@ func pingAt(t *testing.T, gw *gatewaytest.Server, elapsed, at time.Duration) {
 // A PING is due one Interval after the last frame that was received, whatever its kind, and one
 // Timeout after a message was sent that no PING follows.
 func TestPingAfterInterval(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		conn := line(t, gw)
+	clienttest.Bubble(t, &gatewaytest.Config{Backend: gatewaytest.Silent}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
 		pingAt(t, gw, 0, 55*time.Second)
-		sleep(5*time.Second - moment) // 1:00
+		clienttest.Sleep(5*time.Second - moment) // 1:00
 		conn.Send([]byte("a message"))
-		sleep(5 * time.Second) // 1:05
-		write(t, c, "to be acknowledged within Timeout")
+		clienttest.Sleep(5 * time.Second) // 1:05
+		clienttest.Write(t, c, "to be acknowledged within Timeout")
 		pingAt(t, gw, 65*time.Second, 75*time.Second)
-		sleep(45*time.Second - moment)   // 2:00
-		conn.SendRaw([]byte{0x89, 0x00}) // a PING of the gateway
+		clienttest.Sleep(45*time.Second - moment) // 2:00
+		conn.SendRaw([]byte{0x89, 0x00})          // a PING of the gateway
 		pingAt(t, gw, 120*time.Second, 175*time.Second)
-		sleep(5*time.Second - moment)         // 3:00
-		conn.SendRaw([]byte{0x01, 0x01, 'x'}) // half a message
+		clienttest.Sleep(5*time.Second - moment) // 3:00
+		conn.SendRaw([]byte{0x01, 0x01, 'x'})    // half a message
 		pingAt(t, gw, 180*time.Second, 235*time.Second)
 	})
 }
 
 func TestIntervalOption(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Interval: 7 * time.Second}})
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		clienttest.Dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Interval: 7 * time.Second}})
 		pingAt(t, gw, 0, 7*time.Second)
 		pingAt(t, gw, 7*time.Second+moment, 14*time.Second)
 	})
@@ -226,51 +227,51 @@ func TestIntervalOption(t *testing.T) {
 // A connection on which something comes in time needs no PINGs, and no
 // keepalive messages either: those cost money.
 func TestBusyConnectionNeedsNothing(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Message: []byte("keep")}})
+	clienttest.Bubble(t, &gatewaytest.Config{Backend: gatewaytest.Silent}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Message: []byte("keep")}})
 		synctest.Wait()
-		conn := line(t, gw)
+		conn := clienttest.Only(t, gw)
 		for i := range 60 {
-			sleep(54 * time.Second)
+			clienttest.Sleep(54 * time.Second)
 			conn.Send(fmt.Append(nil, i))
-			if got := read(t, c); got != fmt.Sprint(i) {
+			if got := clienttest.Read(t, c); got != fmt.Sprint(i) {
 				t.Fatalf("Read = %q", got)
 			}
 		}
 		if got := gw.Stats(); got.Pings != 0 || got.Messages != 1 {
 			t.Errorf("%d PINGs and %d messages, want none and the first one", got.Pings, got.Messages)
 		}
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 	})
 }
 
 // A keepalive message is due one Interval after the last data in either
 // direction. PINGs and PONGs are no data.
 func TestMessageAfterInterval(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Message: []byte("keep")}})
-		conn := line(t, gw)
+	clienttest.Bubble(t, &gatewaytest.Config{Backend: gatewaytest.Silent}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Message: []byte("keep")}})
+		conn := clienttest.Only(t, gw)
 		messageAt := func(elapsed, at time.Duration) {
 			t.Helper()
 			synctest.Wait()
-			before := len(received(conn))
-			sleep(at - elapsed - moment)
-			if got := len(received(conn)); got != before {
+			before := len(clienttest.Texts(conn))
+			clienttest.Sleep(at - elapsed - moment)
+			if got := len(clienttest.Texts(conn)); got != before {
 				t.Fatalf("a message came before %v", at)
 			}
-			sleep(2 * moment)
-			if got := received(conn); len(got) != before+1 || got[before] != "keep" {
+			clienttest.Sleep(2 * moment)
+			if got := clienttest.Texts(conn); len(got) != before+1 || got[before] != "keep" {
 				t.Fatalf("at %v the gateway has %q", at, got)
 			}
 		}
 		messageAt(0, 55*time.Second)
-		sleep(5*time.Second - moment) // 1:00
-		write(t, c, "data out")
+		clienttest.Sleep(5*time.Second - moment) // 1:00
+		clienttest.Write(t, c, "data out")
 		messageAt(60*time.Second, 115*time.Second)
-		sleep(5*time.Second - moment) // 2:00
+		clienttest.Sleep(5*time.Second - moment) // 2:00
 		conn.Send([]byte("data in"))
 		messageAt(120*time.Second, 175*time.Second)
-		sleep(5*time.Second - moment) // 3:00
+		clienttest.Sleep(5*time.Second - moment) // 3:00
 		if _, err := c.Ping(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -281,22 +282,22 @@ func TestMessageAfterInterval(t *testing.T) {
 // A path that has died is noticed one Timeout after the PING, which is one
 // Interval after the last frame.
 func TestFrozenPath(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		var j journal
-		c := dial(t, gw, &apigws.Options{OnState: j.note, Reconnect: every(time.Second)})
-		conn := line(t, gw)
-		sleep(10 * time.Second)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var j clienttest.Journal
+		c := clienttest.Dial(t, gw, &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(time.Second)})
+		conn := clienttest.Only(t, gw)
+		clienttest.Sleep(10 * time.Second)
 		conn.Send([]byte("the last"))
-		sleep(10 * time.Second)
+		clienttest.Sleep(10 * time.Second)
 		conn.Freeze(true)
 		endsAt(t, c, 20*time.Second, 75*time.Second) // 10 + 55 + 10
-		changes := j.all()
+		changes := j.All()
 		if last := changes[len(changes)-1]; last.To != apigws.StateBackoff || !errors.Is(last.Err, apigws.ErrNoPong) {
 			t.Errorf("the last change is %+v, want one to Backoff for ErrNoPong", last)
 		}
-		sleep(time.Second)
-		inState(t, c, apigws.StateOpen)
-		accepted(t, gw, 2)
+		clienttest.Sleep(time.Second)
+		clienttest.InState(t, c, apigws.StateOpen)
+		clienttest.Accepted(t, gw, 2)
 		if s := c.Stats(); s.LostTimeout != 1 || s.LostClosed+s.LostNetwork != 0 {
 			t.Errorf("Stats = %+v", s)
 		}
@@ -304,9 +305,9 @@ func TestFrozenPath(t *testing.T) {
 }
 
 func TestTimeoutOption(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Interval: 30 * time.Second, Timeout: 3 * time.Second}})
-		line(t, gw).Freeze(true)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Interval: 30 * time.Second, Timeout: 3 * time.Second}})
+		clienttest.Only(t, gw).Freeze(true)
 		endsAt(t, c, 0, 33*time.Second)
 	})
 }
@@ -317,10 +318,10 @@ func TestLatePong(t *testing.T) {
 		latency time.Duration
 		cut     bool
 	}{{10*time.Second - moment, false}, {10*time.Second + moment, true}} {
-		inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-			c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
-			line(t, gw).SetFaults(gatewaytest.Faults{Latency: test.latency})
-			sleep(66 * time.Second)
+		clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+			c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
+			clienttest.Only(t, gw).SetFaults(gatewaytest.Faults{Latency: test.latency})
+			clienttest.Sleep(66 * time.Second)
 			if cut := c.State() == apigws.StateClosed; cut != test.cut {
 				t.Errorf("a PONG after %v: cut is %v", test.latency, cut)
 			}
@@ -339,9 +340,9 @@ func TestAnyFrameIsProofOfLife(t *testing.T) {
 	}
 	for name, send := range tests {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
-				c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
-				conn := line(t, gw)
+			clienttest.Bubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
+				c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
+				conn := clienttest.Only(t, gw)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				go func() {
@@ -350,10 +351,10 @@ func TestAnyFrameIsProofOfLife(t *testing.T) {
 				}()
 				// Each frame comes 5 s after a PING.
 				for range 60 {
-					sleep(time.Minute)
+					clienttest.Sleep(time.Minute)
 					send(conn)
 				}
-				inState(t, c, apigws.StateOpen)
+				clienttest.InState(t, c, apigws.StateOpen)
 				if got := gw.Stats().Pings; got != 60 {
 					t.Errorf("%d PINGs, want 60", got)
 				}
@@ -370,32 +371,32 @@ func TestAnyFrameIsProofOfLife(t *testing.T) {
 // The time in which the reader waited for a slow consumer does not count
 // against the peer: when it goes on, a dead path has a whole Timeout again.
 func TestFrozenPathOfASlowConsumer(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
-		conn := line(t, gw)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
+		conn := clienttest.Only(t, gw)
 		for range 65 { // one more than the client keeps for Read
 			conn.Send([]byte("unread"))
 		}
 		synctest.Wait()
 		conn.Freeze(true)
-		sleep(5*time.Minute + 3*time.Second)
-		inState(t, c, apigws.StateOpen)
-		read(t, c)
+		clienttest.Sleep(5*time.Minute + 3*time.Second)
+		clienttest.InState(t, c, apigws.StateOpen)
+		clienttest.Read(t, c)
 		endsAt(t, c, 0, 10*time.Second)
 		if err := c.Err(); !errors.Is(err, apigws.ErrNoPong) {
 			t.Errorf("Err = %v", err)
 		}
 		for range 64 { // and nothing of what came is lost
-			read(t, c)
+			clienttest.Read(t, c)
 		}
 	})
 }
 
 // A PONG that answers no PING of ours is legal, and answers none.
 func TestStrangePongs(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		conn := line(t, gw)
+	clienttest.Bubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
 		strange := func() {
 			for _, payload := range []string{"", "0", "2", "-1", "x", "18446744073709551616", strings.Repeat("9", 125)} {
 				conn.SendRaw(frame(0x8a, payload))
@@ -411,20 +412,20 @@ func TestStrangePongs(t *testing.T) {
 		if s := c.Stats(); s.Pongs != 0 || s.RTT != 0 {
 			t.Errorf("Stats = %+v", s)
 		}
-		write(t, c, "still here")
-		if got := read(t, c); got != "still here" {
+		clienttest.Write(t, c, "still here")
+		if got := clienttest.Read(t, c); got != "still here" {
 			t.Errorf("Read = %q", got)
 		}
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 	})
 }
 
 // A path that takes no bytes any more is noticed by a write, without any
 // keepalive.
 func TestWriteTimeout(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, mortal())
-		line(t, gw).Freeze(true)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, mortal())
+		clienttest.Only(t, gw).Freeze(true)
 		start := time.Now()
 		err := c.Write(t.Context(), make([]byte, 128<<10))
 		if took := time.Since(start); took != 10*time.Second {

@@ -12,14 +12,15 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // What OnConnect writes reaches the gateway before anything else, also when
 // Writes have been waiting for the connection.
 func TestOnConnectComesFirst(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, &gatewaytest.Config{Backend: gatewaytest.Silent}, func(t *testing.T, gw *gatewaytest.Server) {
 		opts := &apigws.Options{
-			Reconnect: every(time.Second),
+			Reconnect: clienttest.Every(time.Second),
 			Keepalive: apigws.Keepalive{Message: []byte("keep")},
 			OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
 				for i := range 3 {
@@ -31,10 +32,10 @@ func TestOnConnectComesFirst(t *testing.T) {
 				return conn.WriteJSON(ctx, "done")
 			},
 		}
-		c := dial(t, gw, opts)
+		c := clienttest.Dial(t, gw, opts)
 		greeting := []string{"subscribe 0", "subscribe 1", "subscribe 2", `"done"`}
 		for range 3 {
-			line(t, gw).Drop()
+			clienttest.Only(t, gw).Drop()
 			synctest.Wait()
 			results := make(chan error, 8)
 			for range cap(results) {
@@ -46,21 +47,21 @@ func TestOnConnectComesFirst(t *testing.T) {
 				}
 			}
 			synctest.Wait()
-			got := received(line(t, gw))
+			got := clienttest.Texts(clienttest.Only(t, gw))
 			if len(got) != 13 || !slices.Equal(got[:4], greeting) {
 				t.Fatalf("the gateway got %q, want first %q", got, greeting)
 			}
 		}
-		accepted(t, gw, 4)
+		clienttest.Accepted(t, gw, 4)
 	})
 }
 
 // OnConnect can converse with the backend; what it does not read goes to
 // Client.Read, in order, and before what comes later.
 func TestOnConnectReads(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var kept *apigws.Conn
-		c := dial(t, gw, &apigws.Options{OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
+		c := clienttest.Dial(t, gw, &apigws.Options{OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
 			kept = conn
 			for i := range 100 { // more than fits into an inbox
 				if err := conn.WriteJSON(ctx, i); err != nil {
@@ -89,13 +90,13 @@ func TestOnConnectReads(t *testing.T) {
 			}
 			return nil
 		}})
-		line(t, gw).Send([]byte("100"))
+		clienttest.Only(t, gw).Send([]byte("100"))
 		for i := 60; i <= 100; i++ {
-			if got := read(t, c); got != fmt.Sprint(i) {
+			if got := clienttest.Read(t, c); got != fmt.Sprint(i) {
 				t.Fatalf("Read = %q, want %d", got, i)
 			}
 		}
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 
 		// From then on the Conn is the client's.
 		if err := kept.Write(t.Context(), []byte("late")); !errors.Is(err, apigws.ErrNotSent) {
@@ -104,8 +105,8 @@ func TestOnConnectReads(t *testing.T) {
 		if _, err := kept.Read(t.Context()); err == nil {
 			t.Error("Read on a Conn that was handed over says nothing")
 		}
-		write(t, c, "echo")
-		if got := read(t, c); got != "echo" {
+		clienttest.Write(t, c, "echo")
+		if got := clienttest.Read(t, c); got != "echo" {
 			t.Errorf("Read = %q", got)
 		}
 	})
@@ -114,8 +115,8 @@ func TestOnConnectReads(t *testing.T) {
 // A Read in OnConnect ends with its context, without costing the connection or
 // the message that comes afterwards.
 func TestOnConnectReadCancelled(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
 			limited, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
 			if _, err := conn.Read(limited); !errors.Is(err, context.DeadlineExceeded) {
@@ -123,18 +124,18 @@ func TestOnConnectReadCancelled(t *testing.T) {
 			}
 			return nil
 		}})
-		line(t, gw).Send([]byte("hello"))
-		if got := read(t, c); got != "hello" {
+		clienttest.Only(t, gw).Send([]byte("hello"))
+		if got := clienttest.Read(t, c); got != "hello" {
 			t.Errorf("Read = %q", got)
 		}
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 	})
 }
 
 // The limits on messages hold inside, too.
 func TestOnConnectLimits(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		dial(t, gw, &apigws.Options{OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		clienttest.Dial(t, gw, &apigws.Options{OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
 			var tooLarge *apigws.TooLargeError
 			if err := conn.Write(ctx, make([]byte, 128<<10+1)); !errors.As(err, &tooLarge) {
 				t.Errorf("Write: %v", err)
@@ -147,17 +148,17 @@ func TestOnConnectLimits(t *testing.T) {
 			}
 			return nil
 		}})
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 	})
 }
 
 // An error of OnConnect fails the connection, which is then tried again.
 func TestOnConnectFails(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		errNotYet := errors.New("not yet")
-		var j journal
+		var j clienttest.Journal
 		failures := 2
-		opts := &apigws.Options{OnState: j.note, Reconnect: every(time.Second)}
+		opts := &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(time.Second)}
 		opts.OnConnect = func(context.Context, *apigws.Conn) error {
 			if failures > 0 {
 				failures--
@@ -165,11 +166,11 @@ func TestOnConnectFails(t *testing.T) {
 			}
 			return nil
 		}
-		c := dial(t, gw, opts)
+		c := clienttest.Dial(t, gw, opts)
 		synctest.Wait()
-		accepted(t, gw, 3)
-		line(t, gw) // and only the third is open
-		if first := j.all()[0]; !errors.Is(first.Err, errNotYet) || !strings.Contains(first.Err.Error(), "OnConnect") {
+		clienttest.Accepted(t, gw, 3)
+		clienttest.Only(t, gw) // and only the third is open
+		if first := j.All()[0]; !errors.Is(first.Err, errNotYet) || !strings.Contains(first.Err.Error(), "OnConnect") {
 			t.Errorf("the first change is %+v", first)
 		}
 		if s := c.Stats(); s.ConnectErrors != 2 || s.Connects != 3 {
@@ -180,9 +181,9 @@ func TestOnConnectFails(t *testing.T) {
 
 // An OnConnect that hangs is ended by HandshakeTimeout.
 func TestOnConnectHangs(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		calls := 0
-		opts := &apigws.Options{HandshakeTimeout: 7 * time.Second, Reconnect: every(time.Second)}
+		opts := &apigws.Options{HandshakeTimeout: 7 * time.Second, Reconnect: clienttest.Every(time.Second)}
 		opts.OnConnect = func(ctx context.Context, conn *apigws.Conn) error {
 			if calls++; calls > 1 {
 				return nil
@@ -191,19 +192,19 @@ func TestOnConnectHangs(t *testing.T) {
 			return err
 		}
 		start := time.Now()
-		dial(t, gw, opts)
+		clienttest.Dial(t, gw, opts)
 		if took := time.Since(start); took != 8*time.Second || calls != 2 {
 			t.Errorf("connected after %v and %d calls, want 7 s, 1 s of waiting, and a second call", took, calls)
 		}
-		accepted(t, gw, 2)
+		clienttest.Accepted(t, gw, 2)
 	})
 }
 
 // The context of OnConnect ends when its connection breaks.
 func TestOnConnectOnABreak(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		calls := 0
-		opts := &apigws.Options{Reconnect: every(time.Second)}
+		opts := &apigws.Options{Reconnect: clienttest.Every(time.Second)}
 		opts.OnConnect = func(ctx context.Context, conn *apigws.Conn) error {
 			if calls++; calls > 1 {
 				return nil
@@ -220,11 +221,11 @@ func TestOnConnectOnABreak(t *testing.T) {
 			return nil // which does not make it whole
 		}
 		start := time.Now()
-		dial(t, gw, opts)
+		clienttest.Dial(t, gw, opts)
 		if took := time.Since(start); took != 3*time.Second || calls != 2 {
 			t.Errorf("connected after %v and %d calls", took, calls)
 		}
-		line(t, gw)
+		clienttest.Only(t, gw)
 	})
 }
 
@@ -236,8 +237,8 @@ func TestOnConnectFailsOfABreak(t *testing.T) {
 		"Read":    func(ctx context.Context, conn *apigws.Conn) error { _, err := conn.Read(ctx); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-				_, err := tryDial(t, gw, time.Hour, &apigws.Options{
+			clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+				_, err := clienttest.TryDial(t, gw, time.Hour, &apigws.Options{
 					Reconnect: apigws.Reconnect{Disabled: true},
 					OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
 						time.AfterFunc(time.Second, func() { gw.Conns()[0].Close(1008, "denied") })
@@ -255,9 +256,9 @@ func TestOnConnectFailsOfABreak(t *testing.T) {
 
 // What a connection brought before it died in OnConnect is for Read.
 func TestMessagesOfAConnectionThatNeverOpens(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{
-			Reconnect: every(time.Second),
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{
+			Reconnect: clienttest.Every(time.Second),
 			OnConnect: func(_ context.Context, conn *apigws.Conn) error {
 				if conn.Generation() > 1 {
 					return nil
@@ -269,7 +270,7 @@ func TestMessagesOfAConnectionThatNeverOpens(t *testing.T) {
 				return nil
 			},
 		})
-		if got := read(t, c); got != "precious" {
+		if got := clienttest.Read(t, c); got != "precious" {
 			t.Errorf("Read = %q", got)
 		}
 		if s := c.Stats(); s.Generation != 2 {
@@ -281,9 +282,9 @@ func TestMessagesOfAConnectionThatNeverOpens(t *testing.T) {
 // But one that never opens again and again must not fill the memory, when
 // nobody reads.
 func TestMessagesOfConnectionsThatNeverOpenAreBounded(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{
-			Reconnect: every(time.Second),
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{
+			Reconnect: clienttest.Every(time.Second),
 			OnConnect: func(_ context.Context, conn *apigws.Conn) error {
 				if conn.Generation() == 1 {
 					return nil
@@ -295,8 +296,8 @@ func TestMessagesOfConnectionsThatNeverOpenAreBounded(t *testing.T) {
 				return errors.New("not today")
 			},
 		})
-		line(t, gw).Drop()
-		sleep(time.Hour)
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(time.Hour)
 		if s := c.Stats(); s.MessagesReceived < 1000 || s.Unread > 128 {
 			t.Errorf("of %d messages %d wait for Read, want two inboxes at the most", s.MessagesReceived, s.Unread)
 		}

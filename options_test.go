@@ -15,6 +15,7 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 	"github.com/cenkalti/backoff/v4"
 )
 
@@ -93,7 +94,7 @@ func TestWrongOptions(t *testing.T) {
 
 // What is at the edge is right.
 func TestRightOptions(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		for _, opts := range []*apigws.Options{
 			nil,
 			{Keepalive: apigws.Keepalive{Interval: 2*time.Minute - 1}},
@@ -102,7 +103,7 @@ func TestRightOptions(t *testing.T) {
 			{Reconnect: apigws.Reconnect{RotateAfter: 2*time.Hour - 1}},
 			{Reconnect: apigws.Reconnect{RotateAfter: -1}},
 		} {
-			dial(t, gw, opts).Close()
+			clienttest.Dial(t, gw, opts).Close()
 		}
 		// The network in memory takes every address for its own.
 		for url, insecure := range map[string]bool{
@@ -125,7 +126,7 @@ func TestRightOptions(t *testing.T) {
 // The longest URL connects, one character more does not. Prepare is held to
 // the same.
 func TestURLLength(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		const limit = 4096
 		query := func(length int) string { return strings.Repeat("x", length-len(gw.URL)-1) }
 		opts := &apigws.Options{HTTPClient: gw.Client()}
@@ -150,15 +151,15 @@ func TestURLLength(t *testing.T) {
 			req.URL.RawQuery = query(length)
 			return nil
 		}
-		dial(t, gw, opts).Close()
+		clienttest.Dial(t, gw, opts).Close()
 		length++
-		_, err = tryDial(t, gw, time.Hour, opts) // and this is not retried
+		_, err = clienttest.TryDial(t, gw, time.Hour, opts) // and this is not retried
 		tooLong(err)
-		accepted(t, gw, 2)
+		clienttest.Accepted(t, gw, 2)
 
 		opts = &apigws.Options{Limits: apigws.Limits{URL: len(gw.URL) - 1}}
 		var wrong *apigws.OptionError
-		if _, err := tryDial(t, gw, time.Hour, opts); !errors.As(err, &wrong) {
+		if _, err := clienttest.TryDial(t, gw, time.Hour, opts); !errors.As(err, &wrong) {
 			t.Errorf("Limits.URL: %v", err)
 		}
 	})
@@ -166,18 +167,18 @@ func TestURLLength(t *testing.T) {
 
 // Prepare must not lead where Dial would not have gone.
 func TestPrepareURL(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		for name, change := range map[string]func(*http.Request){
 			"no TLS":  func(req *http.Request) { req.URL.Host = "example.com" },
 			"no host": func(req *http.Request) { req.URL.Host = "" },
 		} {
-			_, err := tryDial(t, gw, time.Hour, &apigws.Options{Prepare: func(req *http.Request) error { change(req); return nil }})
+			_, err := clienttest.TryDial(t, gw, time.Hour, &apigws.Options{Prepare: func(req *http.Request) error { change(req); return nil }})
 			var wrong *apigws.OptionError
 			if !errors.As(err, &wrong) || wrong.Field != "url" {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		accepted(t, gw, 0)
+		clienttest.Accepted(t, gw, 0)
 	})
 }
 
@@ -193,12 +194,12 @@ func recorded(to *[]*http.Request) *gatewaytest.Config {
 // with what the options say.
 func TestHeaderAndPrepare(t *testing.T) {
 	var seen []*http.Request
-	inBubble(t, recorded(&seen), func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, recorded(&seen), func(t *testing.T, gw *gatewaytest.Server) {
 		var prepared []string
 		header := http.Header{"X-Api-Key": {"key"}, "Origin": {"https://example.com"}}
 		opts := &apigws.Options{
 			Header:    header,
-			Reconnect: every(time.Second),
+			Reconnect: clienttest.Every(time.Second),
 			Prepare: func(req *http.Request) error {
 				if req.Method != http.MethodGet || req.URL.Scheme != "http" || req.URL.Path != "/prod" ||
 					req.URL.Host != "127.0.0.1" || req.Header.Get("X-Api-Key") != "key" ||
@@ -225,8 +226,8 @@ func TestHeaderAndPrepare(t *testing.T) {
 		defer c.Close()
 		header.Set("X-Api-Key", "changed by the caller after Dial")
 		for range 2 {
-			line(t, gw).Drop()
-			sleep(time.Second)
+			clienttest.Only(t, gw).Drop()
+			clienttest.Sleep(time.Second)
 		}
 		if err := c.Rotate(t.Context()); err != nil {
 			t.Fatal(err)
@@ -256,9 +257,9 @@ func TestHeaderAndPrepare(t *testing.T) {
 
 // Options are copied: what the caller does to his afterwards has no effect.
 func TestOptionsAreCopied(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, &gatewaytest.Config{Backend: gatewaytest.Silent}, func(t *testing.T, gw *gatewaytest.Server) {
 		message := []byte("keep")
-		opts := &apigws.Options{HTTPClient: gw.Client(), Keepalive: apigws.Keepalive{Message: message}, Reconnect: every(time.Second)}
+		opts := &apigws.Options{HTTPClient: gw.Client(), Keepalive: apigws.Keepalive{Message: message}, Reconnect: clienttest.Every(time.Second)}
 		c, err := apigws.Dial(t.Context(), gw.URL, opts)
 		if err != nil {
 			t.Fatal(err)
@@ -268,10 +269,10 @@ func TestOptionsAreCopied(t *testing.T) {
 		opts.Reconnect.Disabled = true
 		opts.Prepare = func(*http.Request) error { return errors.New("set too late") }
 		synctest.Wait()
-		line(t, gw).Drop()
-		sleep(time.Minute)
-		inState(t, c, apigws.StateOpen)
-		if got := received(line(t, gw)); len(got) < 1 || got[0] != "keep" {
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(time.Minute)
+		clienttest.InState(t, c, apigws.StateOpen)
+		if got := clienttest.Texts(clienttest.Only(t, gw)); len(got) < 1 || got[0] != "keep" {
 			t.Errorf("the gateway got %q", got)
 		}
 	})
@@ -279,20 +280,20 @@ func TestOptionsAreCopied(t *testing.T) {
 
 // An error of Prepare fails the attempt, and another follows.
 func TestPrepareFails(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		errNoToken := errors.New("no token today")
-		var j journal
+		var j clienttest.Journal
 		calls := 0
-		opts := &apigws.Options{OnState: j.note, Reconnect: every(time.Second)}
+		opts := &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(time.Second)}
 		opts.Prepare = func(*http.Request) error {
 			if calls++; calls < 3 {
 				return errNoToken
 			}
 			return nil
 		}
-		c := dial(t, gw, opts)
+		c := clienttest.Dial(t, gw, opts)
 		synctest.Wait()
-		first := j.all()[0]
+		first := j.All()[0]
 		var failed *apigws.HandshakeError
 		if !errors.Is(first.Err, errNoToken) || !errors.As(first.Err, &failed) || failed.StatusCode != 0 ||
 			!strings.Contains(first.Err.Error(), "Prepare") {
@@ -301,12 +302,12 @@ func TestPrepareFails(t *testing.T) {
 		if got := c.Stats(); calls != 3 || got.ConnectErrors != 2 {
 			t.Errorf("%d calls, Stats = %+v", calls, got)
 		}
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 
 		// Unless Retry says otherwise.
 		opts.Prepare = func(*http.Request) error { return errNoToken }
 		opts.Reconnect.Retry = func(err error) bool { return !errors.Is(err, errNoToken) }
-		if _, err := tryDial(t, gw, time.Hour, opts); !errors.Is(err, errNoToken) {
+		if _, err := clienttest.TryDial(t, gw, time.Hour, opts); !errors.Is(err, errNoToken) {
 			t.Errorf("Dial: %v", err)
 		}
 	})
@@ -322,15 +323,15 @@ func serving(t *testing.T, handler http.HandlerFunc) (url string, client *http.C
 // The Timeout of an http.Client bounds the handshake. The connection that
 // results lives on.
 func TestHTTPClientTimeout(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		impatient := &http.Client{Transport: gw.Client().Transport, Timeout: 5 * time.Second}
 		opts := &apigws.Options{HTTPClient: impatient, Reconnect: apigws.Reconnect{Disabled: true}}
-		c := dial(t, gw, opts)
-		sleep(time.Hour)
-		inState(t, c, apigws.StateOpen)
+		c := clienttest.Dial(t, gw, opts)
+		clienttest.Sleep(time.Hour)
+		clienttest.InState(t, c, apigws.StateOpen)
 		gw.Hold(true)
 		start := time.Now()
-		if _, err := tryDial(t, gw, time.Hour, opts); err == nil || time.Since(start) != 5*time.Second {
+		if _, err := clienttest.TryDial(t, gw, time.Hour, opts); err == nil || time.Since(start) != 5*time.Second {
 			t.Errorf("Dial: %v after %v, want a failure after 5 s", err, time.Since(start))
 		}
 		gw.Hold(false)
@@ -410,9 +411,9 @@ func TestSubprotocols(t *testing.T) {
 		}
 		return &gatewaytest.Response{StatusCode: 200, Headers: map[string]string{"Sec-WebSocket-Protocol": "two"}}, nil
 	}
-	inBubble(t, &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$connect": connect}}, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{"$connect": connect}}, func(t *testing.T, gw *gatewaytest.Server) {
 		var picked string
-		dial(t, gw, &apigws.Options{Subprotocols: []string{"one", "two"}, OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+		clienttest.Dial(t, gw, &apigws.Options{Subprotocols: []string{"one", "two"}, OnConnect: func(_ context.Context, conn *apigws.Conn) error {
 			picked = conn.Subprotocol()
 			return nil
 		}})
@@ -422,28 +423,23 @@ func TestSubprotocols(t *testing.T) {
 	})
 }
 
-// roundTripper is a transport that is a function.
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
 // An answer of 101 that is no handshake counts as an error: nobody has refused
 // anything. It is not worth another try.
 func TestBadHandshakeIsCounted(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		attempts := 0
 		transport := gw.Client().Transport
-		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Second), HTTPClient: &http.Client{
-			Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: clienttest.Every(time.Second), HTTPClient: &http.Client{
+			Transport: clienttest.RoundTrip(func(req *http.Request) (*http.Response, error) {
 				if attempts++; attempts > 1 {
 					return &http.Response{StatusCode: http.StatusSwitchingProtocols, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
 				}
 				return transport.RoundTrip(req)
 			}),
 		}})
-		line(t, gw).Drop()
-		sleep(time.Minute)
-		inState(t, c, apigws.StateClosed)
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(time.Minute)
+		clienttest.InState(t, c, apigws.StateClosed)
 		if s := c.Stats(); s.Connects != 1 || s.ConnectErrors != 1 || s.Refused != 0 {
 			t.Errorf("Stats = %+v", s)
 		}

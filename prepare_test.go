@@ -13,6 +13,7 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // Prepare may lead to another host; the Host header follows, unless Prepare sets that itself.
@@ -22,7 +23,7 @@ func TestPrepareChangesTheHost(t *testing.T) {
 		hosts = append(hosts, r.Host)
 		return 0
 	}}
-	inBubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
 		original := strings.Split(gw.URL, "/")[2]
 		for _, test := range []struct{ host, header, want string }{
 			{"", "", original},
@@ -32,7 +33,7 @@ func TestPrepareChangesTheHost(t *testing.T) {
 			{"other.localhost:81", original, original},
 		} {
 			hosts = nil
-			dial(t, gw, &apigws.Options{Prepare: func(req *http.Request) error {
+			clienttest.Dial(t, gw, &apigws.Options{Prepare: func(req *http.Request) error {
 				if test.host != "" {
 					req.URL.Host = test.host
 				}
@@ -51,7 +52,7 @@ func TestPrepareChangesTheHost(t *testing.T) {
 // What Prepare makes of a request is checked as the options are, and wrong ones end Dial at once,
 // with nothing dialled.
 func TestPrepareMakesWrongRequests(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		set := func(change func(u *url.URL)) func(*http.Request) {
 			return func(req *http.Request) { change(req.URL) }
 		}
@@ -76,7 +77,7 @@ func TestPrepareMakesWrongRequests(t *testing.T) {
 			"bad name":         {"Header", func(req *http.Request) { req.Header["a b"] = []string{"token"} }},
 			"upgrade header":   {"Header", func(req *http.Request) { req.Header.Set("Sec-WebSocket-Protocol", "chat") }},
 		} {
-			_, err := tryDial(t, gw, time.Hour, &apigws.Options{Prepare: func(req *http.Request) error {
+			_, err := clienttest.TryDial(t, gw, time.Hour, &apigws.Options{Prepare: func(req *http.Request) error {
 				test.change(req)
 				return nil
 			}})
@@ -85,7 +86,7 @@ func TestPrepareMakesWrongRequests(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		accepted(t, gw, 0)
+		clienttest.Accepted(t, gw, 0)
 		for name, change := range map[string]func(*http.Request){
 			"ws":        set(func(u *url.URL) { u.Scheme = "ws" }),
 			"no header": func(req *http.Request) { req.Header = nil },
@@ -95,7 +96,7 @@ func TestPrepareMakesWrongRequests(t *testing.T) {
 				*req = *fresh
 			},
 		} {
-			c, err := tryDial(t, gw, time.Hour, &apigws.Options{Prepare: func(req *http.Request) error {
+			c, err := clienttest.TryDial(t, gw, time.Hour, &apigws.Options{Prepare: func(req *http.Request) error {
 				change(req)
 				return nil
 			}})
@@ -110,20 +111,20 @@ func TestPrepareMakesWrongRequests(t *testing.T) {
 
 // A Prepare that ends its goroutine fails the attempt, and the next one follows.
 func TestGoexitInPrepare(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		var j journal
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var j clienttest.Journal
 		calls := 0
-		c := dial(t, gw, &apigws.Options{OnState: j.note, Reconnect: every(time.Second), Prepare: func(*http.Request) error {
+		c := clienttest.Dial(t, gw, &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(time.Second), Prepare: func(*http.Request) error {
 			if calls++; calls < 3 {
 				runtime.Goexit()
 			}
 			return nil
 		}})
 		c.Close()
-		if got := j.waits(); len(got) != 2 {
+		if got := j.Waits(); len(got) != 2 {
 			t.Errorf("%d calls, waits of %v", calls, got)
 		}
-		if err := j.all()[0].Err; err == nil || !strings.Contains(err.Error(), "Prepare: the hook has called runtime.Goexit") {
+		if err := j.All()[0].Err; err == nil || !strings.Contains(err.Error(), "Prepare: the hook has called runtime.Goexit") {
 			t.Errorf("the first failure is %v", err)
 		}
 	})
@@ -131,7 +132,7 @@ func TestGoexitInPrepare(t *testing.T) {
 
 // Prepare may close its client, and its context ends with the client and with HandshakeTimeout.
 func TestPrepareAndClose(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var c *apigws.Client
 		made := make(chan struct{})
 		c, err := apigws.New(gw.URL, &apigws.Options{HTTPClient: gw.Client(), Prepare: func(req *http.Request) error {
@@ -154,13 +155,13 @@ func TestPrepareAndClose(t *testing.T) {
 			return fmt.Errorf("the token: %w", req.Context().Err())
 		}
 		start := time.Now()
-		_, err = tryDial(t, gw, time.Hour, &apigws.Options{Prepare: waited, HandshakeTimeout: time.Minute,
+		_, err = clienttest.TryDial(t, gw, time.Hour, &apigws.Options{Prepare: waited, HandshakeTimeout: time.Minute,
 			Reconnect: apigws.Reconnect{Disabled: true}})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Minute {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 		start = time.Now()
-		_, err = tryDial(t, gw, time.Second, &apigws.Options{Prepare: waited})
+		_, err = clienttest.TryDial(t, gw, time.Second, &apigws.Options{Prepare: waited})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
@@ -169,7 +170,7 @@ func TestPrepareAndClose(t *testing.T) {
 		release := make(chan struct{})
 		deaf := &apigws.Options{HTTPClient: gw.Client(), Prepare: func(*http.Request) error { <-release; return nil }}
 		start = time.Now()
-		_, err = tryDial(t, gw, time.Second, deaf)
+		_, err = clienttest.TryDial(t, gw, time.Second, deaf)
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}

@@ -15,12 +15,13 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 func TestMessages(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		conn := line(t, gw)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
 		conn.Send([]byte("one"))
 		conn.Send([]byte(strings.Repeat("x", 128<<10+1)))
 		conn.Send([]byte("two"))
@@ -53,9 +54,9 @@ func TestMessages(t *testing.T) {
 // Reads end all the time, and often at the instant at which a message comes.
 func TestReadCancelled(t *testing.T) {
 	const n = 2000
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		conn := line(t, gw)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
 		go func() {
 			for i := range n {
 				time.Sleep(time.Millisecond)
@@ -82,17 +83,17 @@ func TestReadCancelled(t *testing.T) {
 		if cancelled == 0 {
 			t.Error("no Read was cancelled")
 		}
-		accepted(t, gw, 1)
-		inState(t, c, apigws.StateOpen)
+		clienttest.Accepted(t, gw, 1)
+		clienttest.InState(t, c, apigws.StateOpen)
 	})
 }
 
 // The messages of a connection are read in order, by however many readers.
 func TestConcurrentReaders(t *testing.T) {
 	const n, readers = 5000, 8
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		conn := line(t, gw)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
 		var mine [readers][]int
 		var wg sync.WaitGroup
 		var left atomic.Int64
@@ -134,9 +135,9 @@ func TestConcurrentReaders(t *testing.T) {
 // Who does not read holds the gateway back, loses nothing, and is not mistaken
 // for a dead peer, although the PONGs wait behind messages that nobody takes.
 func TestSlowConsumer(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		conn := line(t, gw)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
 		const n = 100
 		var sent atomic.Int64
 		go func() {
@@ -145,7 +146,7 @@ func TestSlowConsumer(t *testing.T) {
 				sent.Add(1)
 			}
 		}()
-		sleep(time.Second)
+		clienttest.Sleep(time.Second)
 		held := sent.Load()
 		if held == n {
 			t.Fatal("the gateway could send everything to a client that reads nothing")
@@ -162,22 +163,22 @@ func TestSlowConsumer(t *testing.T) {
 			t.Errorf("%d PINGs in ten minutes, want one each 55 s: 10", pings)
 		}
 		for i := range n {
-			if got, want := read(t, c), fmt.Sprint(i, " "); !strings.HasPrefix(got, want) || len(got) != len(want)+32<<10 {
+			if got, want := clienttest.Read(t, c), fmt.Sprint(i, " "); !strings.HasPrefix(got, want) || len(got) != len(want)+32<<10 {
 				t.Fatalf("message %d is %.10q with %d bytes", i, got, len(got))
 			}
 		}
-		sleep(time.Hour)
-		accepted(t, gw, 1)
-		inState(t, c, apigws.StateOpen)
+		clienttest.Sleep(time.Hour)
+		clienttest.Accepted(t, gw, 1)
+		clienttest.InState(t, c, apigws.StateOpen)
 	})
 }
 
 // A client of which nobody ever reads still writes, stays connected, keeps
 // what it has, and closes in bounded time.
 func TestNeverReads(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{Backend: silence}, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		conn := line(t, gw)
+	clienttest.Bubble(t, &gatewaytest.Config{Backend: gatewaytest.Silent}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
 		var pusher sync.WaitGroup
 		defer pusher.Wait()
 		pusher.Go(func() {
@@ -186,13 +187,13 @@ func TestNeverReads(t *testing.T) {
 			}
 		})
 		for range 60 {
-			write(t, c, "tick")
-			sleep(time.Minute)
+			clienttest.Write(t, c, "tick")
+			clienttest.Sleep(time.Minute)
 		}
-		if got := len(received(conn)); got != 60 {
+		if got := len(clienttest.Texts(conn)); got != 60 {
 			t.Errorf("the gateway has %d messages, want 60", got)
 		}
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 
 		start := time.Now()
 		if err := c.Close(); err != nil {
@@ -206,7 +207,7 @@ func TestNeverReads(t *testing.T) {
 			t.Fatal("nothing that was received is left")
 		}
 		for range unread {
-			read(t, c)
+			clienttest.Read(t, c)
 		}
 		if _, err := c.Read(t.Context()); !errors.Is(err, apigws.ErrClosed) {
 			t.Errorf("Read after the last message: %v", err)

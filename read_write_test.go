@@ -12,6 +12,7 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // sizesAround are the sizes at which something changes.
@@ -26,21 +27,21 @@ func sizesAround() []int {
 // Messages of every size come and go, and the gateway, which closes on frames
 // of more than 32 KiB, finds nothing to object to.
 func TestSizes(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		conn := line(t, gw)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
 		for _, size := range sizesAround() {
 			msg := strings.Repeat("0123456789abcdef", size/16+1)[:size]
-			write(t, c, msg)
-			if got := read(t, c); got != msg {
+			clienttest.Write(t, c, msg)
+			if got := clienttest.Read(t, c); got != msg {
 				t.Errorf("of %d bytes %d came back, or others", size, len(got))
 			}
-			got := received(conn)
+			got := clienttest.Texts(conn)
 			if len(got) == 0 || got[len(got)-1] != msg {
 				t.Errorf("%d bytes did not reach the gateway as they were", size)
 			}
 		}
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 		c.Close()
 		if got := gw.Stats().Closed; got[1009] != 0 || got[1000] != 1 {
 			t.Errorf("connections were closed with %v", got)
@@ -52,16 +53,16 @@ func TestSizes(t *testing.T) {
 func TestFrames(t *testing.T) {
 	for _, size := range []int{0, 9, 10, 11, 19, 20, 21, 1000} {
 		cfg := &gatewaytest.Config{MaxFrame: 10, MaxMessage: 1000}
-		inBubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
-			c := dial(t, gw, &apigws.Options{Limits: apigws.Limits{Frame: 10, Message: 1000}})
-			conn := line(t, gw)
+		clienttest.Bubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
+			c := clienttest.Dial(t, gw, &apigws.Options{Limits: apigws.Limits{Frame: 10, Message: 1000}})
+			conn := clienttest.Only(t, gw)
 			// Each frame has a header of 6 bytes. The line is cut after what
 			// the frames should take: one byte more, and the message is lost.
 			frames := max(1, (size+9)/10)
 			conn.SetFaults(gatewaytest.Faults{CutIn: int64(size + 6*frames)})
-			write(t, c, strings.Repeat("x", size))
+			clienttest.Write(t, c, strings.Repeat("x", size))
 			synctest.Wait()
-			if got := received(conn); len(got) != 1 || len(got[0]) != size {
+			if got := clienttest.Texts(conn); len(got) != 1 || len(got[0]) != size {
 				t.Errorf("%d bytes did not arrive in %d frames", size, frames)
 			}
 		})
@@ -72,9 +73,9 @@ func TestFrames(t *testing.T) {
 // direction.
 func TestTooLarge(t *testing.T) {
 	const limit = 128 << 10
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		conn := line(t, gw)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
 		tooLarge := func(err error, size int) {
 			t.Helper()
 			var e *apigws.TooLargeError
@@ -101,28 +102,28 @@ func TestTooLarge(t *testing.T) {
 				t.Errorf("Read: %d bytes, %v, want %d", len(p), err, size)
 			}
 		}
-		if got := len(received(conn)); got != 0 {
+		if got := len(clienttest.Texts(conn)); got != 0 {
 			t.Errorf("%d messages reached the gateway, which were too large", got)
 		}
-		accepted(t, gw, 1)
-		inState(t, c, apigws.StateOpen)
+		clienttest.Accepted(t, gw, 1)
+		clienttest.InState(t, c, apigws.StateOpen)
 	})
 }
 
 // Limits.Message is the caller's to set.
 func TestMessageLimitOption(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Limits: apigws.Limits{Message: 10}})
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Limits: apigws.Limits{Message: 10}})
 		var tooLarge *apigws.TooLargeError
 		if err := c.Write(t.Context(), make([]byte, 11)); !errors.As(err, &tooLarge) || tooLarge.Limit != 10 {
 			t.Errorf("Write: %v", err)
 		}
-		line(t, gw).Send(make([]byte, 11))
+		clienttest.Only(t, gw).Send(make([]byte, 11))
 		if _, err := c.Read(t.Context()); !errors.As(err, &tooLarge) || tooLarge.Size != 11 {
 			t.Errorf("Read: %v", err)
 		}
-		write(t, c, "0123456789")
-		if got := read(t, c); got != "0123456789" {
+		clienttest.Write(t, c, "0123456789")
+		if got := clienttest.Read(t, c); got != "0123456789" {
 			t.Errorf("Read = %q", got)
 		}
 	})
@@ -137,21 +138,21 @@ func frame(first byte, payload string) []byte {
 func TestRuneAcrossFrames(t *testing.T) {
 	for name, r := range map[string]string{"two bytes": "é", "three bytes": "€", "four bytes": "🛰"} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-				c := dial(t, gw, nil)
-				conn := line(t, gw)
+			clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+				c := clienttest.Dial(t, gw, nil)
+				conn := clienttest.Only(t, gw)
 				for cut := 1; cut < len(r); cut++ {
 					msg := strings.Repeat("x", 32<<10-cut) + r + "end"
-					write(t, c, msg)
-					if got := read(t, c); got != msg {
+					clienttest.Write(t, c, msg)
+					if got := clienttest.Read(t, c); got != msg {
 						t.Errorf("cut after %d bytes on the way out", cut)
 					}
 					conn.SendRaw(append(frame(0x01, "x"+r[:cut]), frame(0x80, r[cut:]+"end")...))
-					if got := read(t, c); got != "x"+r+"end" {
+					if got := clienttest.Read(t, c); got != "x"+r+"end" {
 						t.Errorf("cut after %d bytes on the way in: %q", cut, got)
 					}
 				}
-				accepted(t, gw, 1)
+				clienttest.Accepted(t, gw, 1)
 			})
 		})
 	}
@@ -159,8 +160,8 @@ func TestRuneAcrossFrames(t *testing.T) {
 
 // A message that comes in many frames, with a PING between them, is one.
 func TestFragmentsIn(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
 		var raw []byte
 		raw = append(raw, frame(0x01, "a")...)
 		raw = append(raw, frame(0x00, "")...)
@@ -168,9 +169,9 @@ func TestFragmentsIn(t *testing.T) {
 		raw = append(raw, frame(0x00, "b")...)
 		raw = append(raw, frame(0x80, "")...)
 		raw = append(raw, frame(0x81, "c")...)
-		line(t, gw).SendRaw(raw)
+		clienttest.Only(t, gw).SendRaw(raw)
 		for _, want := range []string{"ab", "c"} {
-			if got := read(t, c); got != want {
+			if got := clienttest.Read(t, c); got != want {
 				t.Errorf("Read = %q, want %q", got, want)
 			}
 		}
@@ -179,8 +180,8 @@ func TestFragmentsIn(t *testing.T) {
 
 // Text only: what is not UTF-8 does not leave.
 func TestNotText(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
 		for _, msg := range []string{"\xff", "cut \xe2\x82", "\xed\xa0\x80", "\xc0\x80", strings.Repeat("x", 40<<10) + "\x80"} {
 			if err := c.Write(t.Context(), []byte(msg)); !errors.Is(err, apigws.ErrNotText) {
 				t.Errorf("Write(%.10q): %v", msg, err)
@@ -190,19 +191,19 @@ func TestNotText(t *testing.T) {
 		if got := gw.Stats().Messages; got != 0 {
 			t.Errorf("the gateway got %d messages", got)
 		}
-		write(t, c, "text, with \x00 in it")
-		if got := read(t, c); got != "text, with \x00 in it" {
+		clienttest.Write(t, c, "text, with \x00 in it")
+		if got := clienttest.Read(t, c); got != "text, with \x00 in it" {
 			t.Errorf("Read = %q", got)
 		}
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 	})
 }
 
 // The bytes that Read returns are the caller's; those given to Write are so
 // again when it has returned.
 func TestBuffersAreNotShared(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Resend: 1 << 10})
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1 << 10})
 		out := []byte("first")
 		if err := c.Write(t.Context(), out); err != nil {
 			t.Fatal(err)
@@ -212,8 +213,8 @@ func TestBuffersAreNotShared(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, c, "other")
-		if other := read(t, c); string(first) != "first" || other != "other" {
+		clienttest.Write(t, c, "other")
+		if other := clienttest.Read(t, c); string(first) != "first" || other != "other" {
 			t.Errorf("Read = %q and then %q", first, other)
 		}
 	})
@@ -222,10 +223,10 @@ func TestBuffersAreNotShared(t *testing.T) {
 // stuck makes a Write that the path does not take, and returns what it came to.
 func stuck(t *testing.T, gw *gatewaytest.Server, c *apigws.Client) <-chan error {
 	t.Helper()
-	line(t, gw).FreezeIn(true)
+	clienttest.Only(t, gw).FreezeIn(true)
 	result := make(chan error, 1)
 	go func() { result <- c.Write(t.Context(), make([]byte, 128<<10)) }()
-	sleep(time.Second)
+	clienttest.Sleep(time.Second)
 	return result
 }
 
@@ -233,11 +234,11 @@ func stuck(t *testing.T, gw *gatewaytest.Server, c *apigws.Client) <-chan error 
 // that is stuck must learn it, and not WriteTimeout.
 func TestCloseFrameWhileAWriteIsStuck(t *testing.T) {
 	for code, frame := range map[int]string{1009: "\x88\x02\x03\xf1", 0: "\x88\x01x"} {
-		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-			c := dial(t, gw, mortal())
+		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+			c := clienttest.Dial(t, gw, mortal())
 			result := stuck(t, gw, c)
 			start := time.Now()
-			line(t, gw).SendRaw([]byte(frame))
+			clienttest.Only(t, gw).SendRaw([]byte(frame))
 			err := <-result
 			var closed *apigws.CloseError
 			if code != 0 && (!errors.As(err, &closed) || closed.Code != code) || errors.Is(err, apigws.ErrWriteTimeout) {
@@ -253,16 +254,16 @@ func TestCloseFrameWhileAWriteIsStuck(t *testing.T) {
 // A message is there for Read at once, even if the PONG to the PING behind it
 // has to wait.
 func TestMessageBeforeAPing(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, mortal())
-		line(t, gw).Send([]byte("first"))
-		read(t, c)
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, mortal())
+		clienttest.Only(t, gw).Send([]byte("first"))
+		clienttest.Read(t, c)
 		stuck(t, gw, c)
 		start := time.Now()
 		got := make(chan string)
-		go func() { got <- read(t, c) }()
+		go func() { got <- clienttest.Read(t, c) }()
 		synctest.Wait()
-		line(t, gw).SendRaw(append(frame(0x81, "hello"), frame(0x89, "ping")...))
+		clienttest.Only(t, gw).SendRaw(append(frame(0x81, "hello"), frame(0x89, "ping")...))
 		if msg := <-got; msg != "hello" || time.Since(start) > 0 {
 			t.Errorf("Read = %q after %v", msg, time.Since(start))
 		}
@@ -276,8 +277,8 @@ func TestPingOnAStuckPath(t *testing.T) {
 		"Flush": func(ctx context.Context, c *apigws.Client) error { return c.Flush(ctx) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-				c := dial(t, gw, nil)
+			clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+				c := clienttest.Dial(t, gw, nil)
 				stuck(t, gw, c)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()

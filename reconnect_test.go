@@ -3,8 +3,6 @@ package apigws_test
 import (
 	"context"
 	"errors"
-	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -13,37 +11,8 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
-	"github.com/cenkalti/backoff/v4"
+	"github.com/apigws/apigws/internal/clienttest"
 )
-
-// policy returns a Reconnect whose waits are those given, and then
-// backoff.Stop.
-func policy(waits ...time.Duration) apigws.Reconnect {
-	return apigws.Reconnect{Backoff: func() backoff.BackOff { return &listed{all: waits} }}
-}
-
-type listed struct {
-	all  []time.Duration
-	next int
-}
-
-func (l *listed) NextBackOff() time.Duration {
-	if l.next == len(l.all) {
-		return backoff.Stop
-	}
-	l.next++
-	return l.all[l.next-1]
-}
-
-func (l *listed) Reset() { l.next = 0 }
-
-// doubling is an exponential policy without chance: 1s, 2s, 4s ... 30s.
-func doubling() apigws.Reconnect {
-	return apigws.Reconnect{Backoff: func() backoff.BackOff {
-		return backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMultiplier(2),
-			backoff.WithRandomizationFactor(0), backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
-	}}
-}
 
 // After every way of breaking, the client is back, by one reconnect, although
 // reader, writers and pingers all found out about it.
@@ -72,11 +41,11 @@ func TestOneReconnectPerBreak(t *testing.T) {
 	}
 	for name, breakIt := range tests {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-				var j journal
+			clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+				var j clienttest.Journal
 				// Shorter than CloseTimeout and the like: a second reconnect
 				// would have its chance.
-				c := dial(t, gw, &apigws.Options{OnState: j.note, Reconnect: every(time.Second)})
+				c := clienttest.Dial(t, gw, &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(time.Second)})
 				ctx, cancel := context.WithCancel(t.Context())
 				var users sync.WaitGroup
 				defer users.Wait()
@@ -108,13 +77,13 @@ func TestOneReconnectPerBreak(t *testing.T) {
 						}
 					})
 				}
-				sleep(20*time.Second + time.Second/2)
-				breakIt(gw, line(t, gw))
-				sleep(5 * time.Minute)
-				accepted(t, gw, 2)
-				inState(t, c, apigws.StateOpen)
+				clienttest.Sleep(20*time.Second + time.Second/2)
+				breakIt(gw, clienttest.Only(t, gw))
+				clienttest.Sleep(5 * time.Minute)
+				clienttest.Accepted(t, gw, 2)
+				clienttest.InState(t, c, apigws.StateOpen)
 				opened := 0
-				for _, s := range j.all() {
+				for _, s := range j.All() {
 					if s.To == apigws.StateOpen {
 						opened++
 						if s.Generation != opened {
@@ -132,7 +101,7 @@ func TestOneReconnectPerBreak(t *testing.T) {
 				for len(got) > 0 {
 					<-got
 				}
-				sleep(10 * time.Second)
+				clienttest.Sleep(10 * time.Second)
 				if len(got) != 30 {
 					t.Errorf("%d echoes in ten seconds after the break, want those of three writers: 30", len(got))
 				}
@@ -144,33 +113,33 @@ func TestOneReconnectPerBreak(t *testing.T) {
 // With Reconnect.Disabled, Dial tries once, and the client ends with its
 // connection.
 func TestReconnectDisabled(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		opts := &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}}
 		gw.Refuse(503, 1)
 		var refused *apigws.HandshakeError
-		if _, err := tryDial(t, gw, time.Hour, opts); !errors.As(err, &refused) || refused.StatusCode != 503 {
+		if _, err := clienttest.TryDial(t, gw, time.Hour, opts); !errors.As(err, &refused) || refused.StatusCode != 503 {
 			t.Errorf("Dial: %v", err)
 		}
-		c := dial(t, gw, opts)
-		line(t, gw).Close(1001, "Going away")
+		c := clienttest.Dial(t, gw, opts)
+		clienttest.Only(t, gw).Close(1001, "Going away")
 		<-c.Done()
 		var closed *apigws.CloseError
 		if !errors.As(c.Err(), &closed) || closed.Code != 1001 {
 			t.Fatalf("Err = %v", c.Err())
 		}
 		allSayWhy(t, c, closed)
-		sleep(time.Hour)
-		accepted(t, gw, 1)
+		clienttest.Sleep(time.Hour)
+		clienttest.Accepted(t, gw, 1)
 	})
 }
 
 // Dial retries what is worth it until ctx ends, and then tells of the last
 // failure.
 func TestDialUntilContextEnds(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		gw.Refuse(503, -1)
 		start := time.Now()
-		_, err := tryDial(t, gw, time.Minute, nil)
+		_, err := clienttest.TryDial(t, gw, time.Minute, nil)
 		var refused *apigws.HandshakeError
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &refused) || refused.StatusCode != 503 {
 			t.Errorf("Dial: %v, want DeadlineExceeded and the refusal", err)
@@ -186,10 +155,10 @@ func TestDialUntilContextEnds(t *testing.T) {
 
 // So it does when ctx ends in the middle of a later attempt.
 func TestDialKeepsTheLastFailure(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		gw.Refuse(503, 1)
 		time.AfterFunc(time.Second, func() { gw.Hold(true) })
-		_, err := tryDial(t, gw, 10*time.Second, &apigws.Options{Reconnect: every(2 * time.Second)})
+		_, err := clienttest.TryDial(t, gw, 10*time.Second, &apigws.Options{Reconnect: clienttest.Every(2 * time.Second)})
 		var refused *apigws.HandshakeError
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &refused) || refused.StatusCode != 503 {
 			t.Errorf("Dial: %v, want DeadlineExceeded and the refusal before it", err)
@@ -198,10 +167,10 @@ func TestDialKeepsTheLastFailure(t *testing.T) {
 }
 
 func TestDialUnreachable(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		client := gw.Client()
 		gw.Close()
-		_, err := tryDial(t, gw, time.Minute, &apigws.Options{HTTPClient: client})
+		_, err := clienttest.TryDial(t, gw, time.Minute, &apigws.Options{HTTPClient: client})
 		var failed *apigws.HandshakeError
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, syscall.ECONNREFUSED) ||
 			!errors.As(err, &failed) || failed.StatusCode != 0 {
@@ -212,48 +181,34 @@ func TestDialUnreachable(t *testing.T) {
 
 // HandshakeTimeout bounds one attempt; another follows.
 func TestHandshakeTimeout(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		gw.Hold(true)
 		time.AfterFunc(31*time.Second+moment, func() { gw.Hold(false) })
-		var j journal
+		var j clienttest.Journal
 		start := time.Now()
-		c := dial(t, gw, &apigws.Options{OnState: j.note, Reconnect: every(time.Second)})
+		c := clienttest.Dial(t, gw, &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(time.Second)})
 		if took := time.Since(start); took != 31*time.Second+moment {
 			t.Errorf("connected after %v, want 30 s of the first attempt, 1 s of waiting, and the second", took)
 		}
 		synctest.Wait()
-		if first := j.all()[0]; !errors.Is(first.Err, context.DeadlineExceeded) || first.To != apigws.StateBackoff {
+		if first := j.All()[0]; !errors.Is(first.Err, context.DeadlineExceeded) || first.To != apigws.StateBackoff {
 			t.Errorf("the first change is %+v", first)
 		}
 		if s := c.Stats(); s.ConnectErrors != 1 || s.Refused != 0 || s.Connects != 1 {
 			t.Errorf("Stats = %+v", s)
 		}
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 	})
-}
-
-// goroutines counts those in bubbles. runtime.NumGoroutine would also count
-// what the runtime and earlier tests are busy with.
-func goroutines() int {
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	n := 0
-	for line := range strings.Lines(string(stacks)) {
-		if strings.HasPrefix(line, "goroutine ") && strings.Contains(line, "synctest bubble") {
-			n++
-		}
-	}
-	return n
 }
 
 // A thousand breaks leave no goroutine behind.
 func TestThousandBreaks(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{Discard: true}, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Second)})
+	clienttest.Bubble(t, &gatewaytest.Config{Discard: true}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: clienttest.Every(time.Second)})
 		synctest.Wait()
-		before := goroutines()
+		before := clienttest.Goroutines()
 		for i := range 1000 {
-			conn := line(t, gw)
+			conn := clienttest.Only(t, gw)
 			switch i % 4 {
 			case 0:
 				conn.Drop()
@@ -264,19 +219,19 @@ func TestThousandBreaks(t *testing.T) {
 				conn.Close(1006, "")
 			case 3:
 				conn.Freeze(true)
-				sleep(66 * time.Second)
+				clienttest.Sleep(66 * time.Second)
 				conn.Drop() // the gateway never learns of the end otherwise
 			}
-			sleep(3 * time.Second)
-			write(t, c, "hello")
-			if got := read(t, c); got != "hello" {
+			clienttest.Sleep(3 * time.Second)
+			clienttest.Write(t, c, "hello")
+			if got := clienttest.Read(t, c); got != "hello" {
 				t.Fatalf("Read = %q", got)
 			}
 		}
-		sleep(time.Second)
-		if after := goroutines(); after != before {
+		clienttest.Sleep(time.Second)
+		if after := clienttest.Goroutines(); after != before {
 			t.Errorf("%d goroutines after a thousand breaks, %d before", after, before)
 		}
-		accepted(t, gw, 1001)
+		clienttest.Accepted(t, gw, 1001)
 	})
 }

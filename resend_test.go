@@ -13,15 +13,16 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // Write waits while the window is full of unconfirmed bytes.
 func TestResendWindow(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Resend: 1000})
-		conn := only(t, gw)
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1000})
+		conn := clienttest.Only(t, gw)
 		conn.FreezeOut(true)
-		mustWrite(t, c, strings.Repeat("a", 600), strings.Repeat("b", 400))
+		clienttest.Write(t, c, strings.Repeat("a", 600), strings.Repeat("b", 400))
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -49,13 +50,13 @@ func TestResendWindow(t *testing.T) {
 
 // One PING a round trip confirms everything that was written meanwhile.
 func TestResendConfirmsInBatches(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		const n = 1000
 		gw.SetFaults(gatewaytest.Faults{Latency: 100 * time.Millisecond})
-		c := dial(t, gw, &apigws.Options{Resend: 1 << 20})
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1 << 20})
 		before := gw.Stats().Pings // that of Dial
 		for i := range n {
-			mustWrite(t, c, fmt.Sprint(i))
+			clienttest.Write(t, c, fmt.Sprint(i))
 			time.Sleep(time.Millisecond)
 		}
 		if err := c.Flush(t.Context()); err != nil {
@@ -75,27 +76,25 @@ func TestResendConfirmsInBatches(t *testing.T) {
 // What a break left unconfirmed goes out first and in order, before what is
 // written afterwards.
 func TestResendComesFirst(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		var conns ledger
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		opts := apigws.Options{Resend: 1 << 20}
-		conns.keep(gw, &opts)
-		c := dial(t, gw, &opts)
-		mustWrite(t, c, "0", "1")
+		c := clienttest.Dial(t, gw, &opts)
+		clienttest.Write(t, c, "0", "1")
 		if err := c.Flush(t.Context()); err != nil {
 			t.Error(err)
 		}
-		only(t, gw).FreezeIn(true)
-		mustWrite(t, c, "2", "3", "4")
+		clienttest.Only(t, gw).FreezeIn(true)
+		clienttest.Write(t, c, "2", "3", "4")
 		gw.Refuse(500, 3)
-		only(t, gw).Drop()
+		clienttest.Only(t, gw).Drop()
 		synctest.Wait()
-		mustWrite(t, c, "5", "6")
+		clienttest.Write(t, c, "5", "6")
 		if err := c.Flush(t.Context()); err != nil {
 			t.Error(err)
 		}
-		all := conns.all()
-		wantEqual(t, "first connection", texts(all[0]), []string{"0", "1"})
-		wantEqual(t, "second connection", texts(all[1]), []string{"2", "3", "4", "5", "6"})
+		all := gw.AllConns()
+		clienttest.Equal(t, "first connection", clienttest.Texts(all[0]), []string{"0", "1"})
+		clienttest.Equal(t, "second connection", clienttest.Texts(all[1]), []string{"2", "3", "4", "5", "6"})
 		if s := c.Stats(); s.MessagesResent != 3 || s.Unconfirmed != 0 {
 			t.Errorf("stats: %+v", s)
 		}
@@ -114,22 +113,20 @@ func TestResendLeavesOutWhatIsRefused(t *testing.T) {
 		{"message of 200 KiB among others", apigws.Limits{Message: 1 << 20}, 3},
 		{"frame of 200 KiB among others", apigws.Limits{Message: 1 << 20, Frame: 1 << 20}, 3},
 	} {
-		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-			var conns ledger
+		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 			opts := apigws.Options{Resend: 1 << 20, Limits: test.limits}
-			conns.keep(gw, &opts)
-			c := dial(t, gw, &opts)
+			c := clienttest.Dial(t, gw, &opts)
 			bad := strings.Repeat("x", 200<<10)
-			only(t, gw).FreezeIn(true) // so that none is confirmed before
-			mustWrite(t, c, numbered("a", test.before)...)
+			clienttest.Only(t, gw).FreezeIn(true) // so that none is confirmed before
+			clienttest.Write(t, c, clienttest.Numbered("a", test.before)...)
 			unfrozen := make(chan struct{})
 			go func() {
 				defer close(unfrozen)
 				time.Sleep(time.Second)
-				only(t, gw).FreezeIn(false)
+				clienttest.Only(t, gw).FreezeIn(false)
 			}()
-			mustWrite(t, c, bad)
-			mustWrite(t, c, numbered("b", test.before)...)
+			clienttest.Write(t, c, bad)
+			clienttest.Write(t, c, clienttest.Numbered("b", test.before)...)
 			<-unfrozen
 			err := c.Flush(t.Context())
 			var closed *apigws.CloseError
@@ -139,12 +136,12 @@ func TestResendLeavesOutWhatIsRefused(t *testing.T) {
 			if err := c.Flush(t.Context()); err != nil {
 				t.Errorf("%s: Flush told it again: %v", test.name, err)
 			}
-			mustWrite(t, c, "after")
+			clienttest.Write(t, c, "after")
 			if err := c.Flush(t.Context()); err != nil {
 				t.Errorf("%s: Flush: %v", test.name, err)
 			}
-			want := slices.Concat(numbered("a", test.before), numbered("b", test.before), []string{"after"})
-			wantEqual(t, test.name, firsts(conns.received()), want)
+			want := slices.Concat(clienttest.Numbered("a", test.before), clienttest.Numbered("b", test.before), []string{"after"})
+			clienttest.Equal(t, test.name, clienttest.Firsts(clienttest.Received(gw)), want)
 			if n := gw.Stats().Closed[1009]; n != min(2, 1+test.before) {
 				t.Errorf("%s: sent %d times", test.name, n)
 			}
@@ -156,30 +153,18 @@ func TestResendLeavesOutWhatIsRefused(t *testing.T) {
 	}
 }
 
-// firsts leaves out repetitions.
-func firsts(all []string) []string {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(slices.Clone(all), func(s string) bool {
-		was := seen[s]
-		seen[s] = true
-		return was
-	})
-}
-
 // Two refused messages in one window are both found.
 func TestResendLeavesOutTwo(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		var conns ledger
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		opts := apigws.Options{Resend: 1 << 20, Limits: apigws.Limits{Message: 1 << 20}}
-		conns.keep(gw, &opts)
-		c := dial(t, gw, &opts)
+		c := clienttest.Dial(t, gw, &opts)
 		bad := strings.Repeat("x", 200<<10)
-		mustWrite(t, c, "1", bad, "2", bad+"y", "3")
+		clienttest.Write(t, c, "1", bad, "2", bad+"y", "3")
 		err := c.Flush(t.Context())
 		if !errors.Is(err, apigws.ErrUnconfirmed) || !strings.Contains(err.Error(), "2 messages") {
 			t.Errorf("Flush = %v, want 2 messages", err)
 		}
-		wantEqual(t, "received", firsts(conns.received()), []string{"1", "2", "3"})
+		clienttest.Equal(t, "received", clienttest.Firsts(clienttest.Received(gw)), []string{"1", "2", "3"})
 		if n := gw.Stats().Closed[1009]; n > 4 {
 			t.Errorf("they were sent %d times in all", n)
 		}
@@ -188,7 +173,7 @@ func TestResendLeavesOutTwo(t *testing.T) {
 
 // Resend does not pretend on a gateway that answers no PING.
 func TestResendNeedsPongs(t *testing.T) {
-	inBubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
 		start := time.Now()
 		_, err := apigws.Dial(t.Context(), gw.URL, &apigws.Options{HTTPClient: gw.Client(), Resend: 1})
 		if !errors.Is(err, apigws.ErrNoPong) || !strings.Contains(err.Error(), "Options.Resend needs a gateway that answers PINGs") {
@@ -208,16 +193,16 @@ func TestResendNeedsPongs(t *testing.T) {
 // A connection that brings more than the client keeps for Read, before it is
 // open, has the PONG on which Resend depends behind all that.
 func TestResendBehindABacklog(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Resend: 1 << 20, OnConnect: func(context.Context, *apigws.Conn) error {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1 << 20, OnConnect: func(context.Context, *apigws.Conn) error {
 			for i := range 100 { // what a backend answers to "subscribe"
 				gw.Conns()[0].Send(fmt.Append(nil, i))
 			}
 			return nil
 		}})
-		accepted(t, gw, 1)
+		clienttest.Accepted(t, gw, 1)
 		for i := range 100 {
-			if got := read(t, c); got != fmt.Sprint(i) {
+			if got := clienttest.Read(t, c); got != fmt.Sprint(i) {
 				t.Fatalf("Read = %q, want %d", got, i)
 			}
 		}
@@ -226,33 +211,33 @@ func TestResendBehindABacklog(t *testing.T) {
 
 // The same where each message that is sent again waits for its PONG.
 func TestCarefulResendBehindABacklog(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		gw.SetFaults(gatewaytest.Faults{Latency: 10 * time.Millisecond})
-		c := dial(t, gw, &apigws.Options{Resend: 1 << 20, Reconnect: every(time.Second), OnConnect: func(context.Context, *apigws.Conn) error {
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1 << 20, Reconnect: clienttest.Every(time.Second), OnConnect: func(context.Context, *apigws.Conn) error {
 			conn := gw.Conns()[len(gw.Conns())-1]
 			time.AfterFunc(5*time.Millisecond, func() { conn.Send([]byte("push")) })
 			return nil
 		}})
-		conn := line(t, gw)
+		conn := clienttest.Only(t, gw)
 		for range 63 {
 			conn.Send([]byte("unread"))
 		}
-		sleep(time.Second)
+		clienttest.Sleep(time.Second)
 		conn.FreezeIn(true)
-		mustWrite(t, c, "a", "b")
+		clienttest.Write(t, c, "a", "b")
 		conn.Close(1009, "")
-		sleep(200 * time.Second)
-		accepted(t, gw, 2)
-		wantEqual(t, "the gateway has", received(line(t, gw)), []string{"a", "b"})
+		clienttest.Sleep(200 * time.Second)
+		clienttest.Accepted(t, gw, 2)
+		clienttest.Equal(t, "the gateway has", clienttest.Texts(clienttest.Only(t, gw)), []string{"a", "b"})
 	})
 }
 
 // Room in the window is given to those who wait for it in turn: a large message
 // is not overtaken for ever by small ones.
 func TestResendWindowIsFair(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		gw.SetFaults(gatewaytest.Faults{Latency: 50 * time.Millisecond})
-		c := dial(t, gw, &apigws.Options{Resend: 1000})
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1000})
 		ctx, cancel := context.WithCancel(t.Context())
 		var small sync.WaitGroup
 		for range 20 {
@@ -261,9 +246,9 @@ func TestResendWindowIsFair(t *testing.T) {
 				}
 			})
 		}
-		sleep(time.Second)
+		clienttest.Sleep(time.Second)
 		start := time.Now()
-		write(t, c, strings.Repeat("x", 1000))
+		clienttest.Write(t, c, strings.Repeat("x", 1000))
 		// 20 messages before it, 10 to a window; each window takes a round trip.
 		if took := time.Since(start); took > time.Second {
 			t.Errorf("the large message waited for %v", took)

@@ -13,15 +13,16 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // A refusal that no retry can mend ends Dial at once.
 func TestDialRefused(t *testing.T) {
 	for _, status := range []int{302, 400, 404, 410, 414, 426} {
-		inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 			gw.Refuse(status, -1)
 			start := time.Now()
-			_, err := tryDial(t, gw, time.Hour, nil)
+			_, err := clienttest.TryDial(t, gw, time.Hour, nil)
 			var refused *apigws.HandshakeError
 			if !errors.As(err, &refused) || refused.StatusCode != status {
 				t.Errorf("Dial refused with %d: %v", status, err)
@@ -36,19 +37,19 @@ func TestDialRefused(t *testing.T) {
 // Nor does a client live on that is refused like that when it reconnects.
 func TestReconnectRefused(t *testing.T) {
 	for _, status := range []int{400, 404, 426} {
-		inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-			var j journal
-			c := dial(t, gw, &apigws.Options{OnState: j.note, Reconnect: every(time.Second)})
+		clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+			var j clienttest.Journal
+			c := clienttest.Dial(t, gw, &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(time.Second)})
 			gw.Refuse(status, -1)
-			line(t, gw).Drop()
-			sleep(time.Second)
-			inState(t, c, apigws.StateClosed)
+			clienttest.Only(t, gw).Drop()
+			clienttest.Sleep(time.Second)
+			clienttest.InState(t, c, apigws.StateClosed)
 			<-c.Done()
 			var refused *apigws.HandshakeError
 			if err := c.Err(); !errors.Is(err, apigws.ErrClosed) || !errors.As(err, &refused) || refused.StatusCode != status {
 				t.Errorf("Err = %v, want ErrClosed and %d", err, status)
 			}
-			changes := j.all()
+			changes := j.All()
 			if last := changes[len(changes)-1]; last.To != apigws.StateClosed || !errors.As(last.Err, &refused) {
 				t.Errorf("the last change is %+v", last)
 			}
@@ -117,22 +118,22 @@ func TestUnauthorized(t *testing.T) {
 					}
 					return test.answers[attempts-1]
 				}
-				inBubble(t, &gatewaytest.Config{Authorize: authorize}, func(t *testing.T, gw *gatewaytest.Server) {
+				clienttest.Bubble(t, &gatewaytest.Config{Authorize: authorize}, func(t *testing.T, gw *gatewaytest.Server) {
 					if during == "reconnect" {
 						attempts = len(test.answers) // let in the first time
 					}
-					opts := &apigws.Options{Reconnect: every(time.Second), Prepare: func(req *http.Request) error {
+					opts := &apigws.Options{Reconnect: clienttest.Every(time.Second), Prepare: func(req *http.Request) error {
 						prepared++
 						q := req.URL.Query()
 						q.Set("try", fmt.Sprint(prepared))
 						req.URL.RawQuery = q.Encode()
 						return nil
 					}}
-					c, err := tryDial(t, gw, time.Hour, opts)
+					c, err := clienttest.TryDial(t, gw, time.Hour, opts)
 					if during == "reconnect" {
 						attempts, prepared = 0, 0
-						line(t, gw).Drop()
-						sleep(time.Minute)
+						clienttest.Only(t, gw).Drop()
+						clienttest.Sleep(time.Minute)
 						err = c.Err()
 					}
 					var refused *apigws.HandshakeError
@@ -153,47 +154,47 @@ func TestUnauthorized(t *testing.T) {
 
 // A connection in between makes a 403 the first again.
 func TestUnauthorizedAfterConnection(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		gw.Refuse(403, 1)
-		c := dial(t, gw, &apigws.Options{Reconnect: every(time.Second)})
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: clienttest.Every(time.Second)})
 		for range 3 {
 			gw.Refuse(403, 1)
-			line(t, gw).Drop()
-			sleep(10 * time.Second)
-			inState(t, c, apigws.StateOpen)
+			clienttest.Only(t, gw).Drop()
+			clienttest.Sleep(10 * time.Second)
+			clienttest.InState(t, c, apigws.StateOpen)
 		}
-		accepted(t, gw, 4)
+		clienttest.Accepted(t, gw, 4)
 	})
 }
 
 // Retry decides alone when it is set.
 func TestCustomRetry(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var asked []error
-		opts := &apigws.Options{Reconnect: every(time.Second)}
+		opts := &apigws.Options{Reconnect: clienttest.Every(time.Second)}
 		opts.Reconnect.Retry = func(err error) bool {
 			asked = append(asked, err)
 			var closed *apigws.CloseError
 			return !errors.As(err, &closed) || closed.Code != 4001
 		}
 		gw.Refuse(404, 2) // which Retryable would not retry
-		c := dial(t, gw, opts)
+		c := clienttest.Dial(t, gw, opts)
 		if len(asked) != 2 {
 			t.Errorf("Retry was asked %d times, want twice", len(asked))
 		}
 		gw.Refuse(403, 5)
-		line(t, gw).Drop()
-		sleep(time.Minute)
-		inState(t, c, apigws.StateOpen)
-		line(t, gw).Close(4001, "go away")
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(time.Minute)
+		clienttest.InState(t, c, apigws.StateOpen)
+		clienttest.Only(t, gw).Close(4001, "go away")
 		synctest.Wait()
-		inState(t, c, apigws.StateClosed)
+		clienttest.InState(t, c, apigws.StateClosed)
 		var closed *apigws.CloseError
 		if err := c.Err(); !errors.As(err, &closed) || closed.Code != 4001 {
 			t.Fatalf("Err = %v", err)
 		}
 		allSayWhy(t, c, closed)
-		accepted(t, gw, 2)
+		clienttest.Accepted(t, gw, 2)
 	})
 }
 

@@ -11,13 +11,14 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 	"github.com/cenkalti/backoff/v4"
 )
 
 func TestRotateReturnsRefusalsAtOnce(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
-		old := only(t, gw)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		old := clienttest.Only(t, gw)
 		gw.Refuse(404, 1)
 		start := time.Now()
 		err := c.Rotate(t.Context())
@@ -28,19 +29,19 @@ func TestRotateReturnsRefusalsAtOnce(t *testing.T) {
 		// It was asked for once: the client does not go on by itself until the
 		// connection is old.
 		time.Sleep(105*time.Minute - 1)
-		if only(t, gw) != old || gw.Stats().Accepted != 1 {
+		if clienttest.Only(t, gw) != old || gw.Stats().Accepted != 1 {
 			t.Error("the old connection was replaced although it was well")
 		}
 		time.Sleep(5*time.Minute + 11*time.Second)
-		if only(t, gw) == old || c.Stats().Rotations != 1 {
+		if clienttest.Only(t, gw) == old || c.Stats().Rotations != 1 {
 			t.Error("no rotation by age after a refused one by request")
 		}
 	})
 }
 
 func TestRotateTriesAgainUntilItSucceeds(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
 		gw.Refuse(429, -1)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
@@ -59,12 +60,12 @@ func TestRotateTriesAgainUntilItSucceeds(t *testing.T) {
 }
 
 func TestRotateCallsShareOneRotation(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
 		gw.Hold(true)
 		var wg sync.WaitGroup
 		for range 5 {
-			wg.Go(func() { mustRotate(t, c) })
+			wg.Go(func() { clienttest.Rotate(t, c) })
 		}
 		synctest.Wait()
 		gw.Hold(false)
@@ -76,8 +77,8 @@ func TestRotateCallsShareOneRotation(t *testing.T) {
 }
 
 func TestRotateAfterClose(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, nil)
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
 		gw.Hold(true)
 		rotated := make(chan error, 1)
 		go func() { rotated <- c.Rotate(t.Context()) }()
@@ -98,8 +99,8 @@ func TestRotateAfterClose(t *testing.T) {
 // When the old connection dies during a rotation, Rotate still returns only when
 // the next one is in use, with what is to be sent again on it.
 func TestRotateReturnsWhenTheNextIsInUse(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Resend: 1 << 20, OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1 << 20, OnConnect: func(_ context.Context, conn *apigws.Conn) error {
 			if conn.Generation() == 2 {
 				next := gw.Conns()[len(gw.Conns())-1]
 				next.SetFaults(gatewaytest.Faults{RateIn: 50 << 10})
@@ -107,14 +108,14 @@ func TestRotateReturnsWhenTheNextIsInUse(t *testing.T) {
 			}
 			return nil
 		}})
-		old := line(t, gw)
+		old := clienttest.Only(t, gw)
 		old.FreezeOut(true)
 		for range 4 {
-			write(t, c, strings.Repeat("x", 100<<10))
+			clienttest.Write(t, c, strings.Repeat("x", 100<<10))
 		}
 		time.AfterFunc(2*time.Second, old.Drop)
-		mustRotate(t, c)
-		inState(t, c, apigws.StateOpen)
+		clienttest.Rotate(t, c)
+		clienttest.InState(t, c, apigws.StateOpen)
 		if s := c.Stats(); s.Generation != 2 || s.MessagesResent != 4 {
 			t.Errorf("Stats = %+v", s)
 		}
@@ -124,19 +125,19 @@ func TestRotateReturnsWhenTheNextIsInUse(t *testing.T) {
 // A rotation that was asked for and failed for good is no reason not to rotate
 // when the time comes.
 func TestFailedRotateLeavesTheNextOne(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{
 			RotateAfter: time.Hour,
 			Backoff: func() backoff.BackOff {
 				return backoff.WithMaxRetries(backoff.NewConstantBackOff(time.Second), 2)
 			},
 		}})
-		sleep(time.Minute)
+		clienttest.Sleep(time.Minute)
 		gw.Refuse(503, 3)
 		if err := c.Rotate(t.Context()); err == nil {
 			t.Fatal("Rotate succeeded")
 		}
-		sleep(time.Hour)
+		clienttest.Sleep(time.Hour)
 		if n := c.Stats().Rotations; n != 1 {
 			t.Errorf("%d rotations, want 1", n)
 		}

@@ -14,115 +14,22 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
-
-// A ledger holds every connection that a client had, in order, because the
-// gateway forgets those that have ended.
-type ledger struct {
-	mu    sync.Mutex
-	conns []*gatewaytest.Conn
-	gaps  []time.Duration
-}
-
-// keep makes opts note each connection before anything else happens on it.
-func (l *ledger) keep(gw *gatewaytest.Server, opts *apigws.Options) {
-	next := opts.OnConnect
-	opts.OnConnect = func(ctx context.Context, conn *apigws.Conn) error {
-		l.mu.Lock()
-		if open := gw.Conns(); len(open) > 0 {
-			newest := open[len(open)-1]
-			if !slices.Contains(l.conns, newest) {
-				l.conns = append(l.conns, newest)
-			}
-		}
-		l.gaps = append(l.gaps, conn.Gap())
-		l.mu.Unlock()
-		if next != nil {
-			return next(ctx, conn)
-		}
-		return nil
-	}
-}
-
-func (l *ledger) all() []*gatewaytest.Conn {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.conns)
-}
-
-// received is what the gateway has received, connection by connection.
-func (l *ledger) received() []string {
-	var all []string
-	for _, conn := range l.all() {
-		for _, p := range conn.Received() {
-			all = append(all, string(p))
-		}
-	}
-	return all
-}
-
-// numbered returns prefix0, prefix1, ...
-func numbered(prefix string, n int) []string {
-	all := make([]string, n)
-	for i := range all {
-		all[i] = fmt.Sprint(prefix, i)
-	}
-	return all
-}
-
-func mustWrite(t *testing.T, c *apigws.Client, msgs ...string) {
-	t.Helper()
-	for _, msg := range msgs {
-		if err := c.Write(t.Context(), []byte(msg)); err != nil {
-			t.Errorf("Write(%q): %v", msg, err)
-		}
-	}
-}
-
-func mustRotate(t *testing.T, c *apigws.Client) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-	defer cancel()
-	if err := c.Rotate(ctx); err != nil {
-		t.Errorf("Rotate: %v", err)
-	}
-}
-
-func wantEqual[T any](t *testing.T, what string, got, want []T) {
-	t.Helper()
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("%s:\n got %v\nwant %v", what, got, want)
-	}
-}
-
-func only(t *testing.T, gw *gatewaytest.Server) *gatewaytest.Conn {
-	t.Helper()
-	conns := gw.Conns()
-	if len(conns) != 1 {
-		t.Fatalf("the gateway has %d connections, want 1", len(conns))
-	}
-	return conns[0]
-}
-
-// silentBackend takes everything and says nothing.
-var silentBackend = &gatewaytest.Config{Backend: func(context.Context, *gatewaytest.Event) (*gatewaytest.Response, error) {
-	return nil, nil
-}}
 
 // Twelve hours of traffic in both directions, six times through the end of a
 // connection's life: nobody notices.
 func TestRotationGoesUnnoticed(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		const each, until = 5 * time.Second, 12 * time.Hour
 		var (
-			conns  ledger
 			states []string
-			opts   = apigws.Options{OnState: func(_ *apigws.Client, s apigws.StateChange) {
+			gaps   clienttest.Gaps
+			opts   = apigws.Options{OnConnect: gaps.OnConnect, OnState: func(_ *apigws.Client, s apigws.StateChange) {
 				states = append(states, fmt.Sprintf("%v-%v %d", s.From, s.To, s.Generation))
 			}}
 		)
-		conns.keep(gw, &opts)
-		c := dial(t, gw, &opts)
+		c := clienttest.Dial(t, gw, &opts)
 
 		n := int(until / each)
 		go func() {
@@ -145,23 +52,23 @@ func TestRotationGoesUnnoticed(t *testing.T) {
 			}
 		}()
 		for i := range n {
-			mustWrite(t, c, fmt.Sprint("write", i))
+			clienttest.Write(t, c, fmt.Sprint("write", i))
 			time.Sleep(each)
 		}
 		time.Sleep(30 * time.Second) // in case a rotation is under way: Drain
 		synctest.Wait()
 
-		wantEqual(t, "received by the gateway", conns.received(), numbered("write", n))
-		wantEqual(t, "read", read, numbered("push", n))
+		clienttest.Equal(t, "received by the gateway", clienttest.Received(gw), clienttest.Numbered("write", n))
+		clienttest.Equal(t, "read", read, clienttest.Numbered("push", n))
 		// Six times 105 to 110 minutes fit into twelve hours, and not seven.
-		wantEqual(t, "states", states, []string{"connecting-open 1", "open-open 2", "open-open 3", "open-open 4",
+		clienttest.Equal(t, "states", states, []string{"connecting-open 1", "open-open 2", "open-open 3", "open-open 4",
 			"open-open 5", "open-open 6", "open-open 7"})
-		for i, gap := range conns.gaps {
+		for i, gap := range gaps.All() {
 			if gap != 0 {
 				t.Errorf("connection %d had a gap of %v", i+1, gap)
 			}
 		}
-		only(t, gw)
+		clienttest.Only(t, gw)
 		if got := gw.Stats().Closed; len(got) != 1 || got[1000] != 6 {
 			t.Errorf("close codes seen by the gateway: %v, want 6 times 1000", got)
 		}
@@ -175,8 +82,7 @@ func TestRotationGoesUnnoticed(t *testing.T) {
 // OnConnect may take its time on the next connection: writes go on, on the old
 // one, and move when it has returned.
 func TestRotationRunsOnConnectFirst(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
-		var conns ledger
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		opts := apigws.Options{OnConnect: func(ctx context.Context, conn *apigws.Conn) error {
 			if err := conn.Write(ctx, fmt.Appendf(nil, "hello%d", conn.Generation())); err != nil {
 				return err
@@ -186,42 +92,33 @@ func TestRotationRunsOnConnectFirst(t *testing.T) {
 			}
 			return conn.Write(ctx, fmt.Appendf(nil, "ready%d", conn.Generation()))
 		}}
-		conns.keep(gw, &opts)
-		c := dial(t, gw, &opts)
+		c := clienttest.Dial(t, gw, &opts)
 		start := time.Now()
-		go mustRotate(t, c)
+		go clienttest.Rotate(t, c)
 		synctest.Wait()
 		time.Sleep(3*time.Second - 1)
-		mustWrite(t, c, "before")
+		clienttest.Write(t, c, "before")
 		if waited := time.Since(start); waited != 3*time.Second-1 {
 			t.Errorf("the write before the switch waited until %v", waited)
 		}
 		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
-		mustWrite(t, c, "after")
+		clienttest.Write(t, c, "after")
 		synctest.Wait()
-		all := conns.all()
-		wantEqual(t, "old", texts(all[0]), []string{"hello1", "ready1", "before"})
-		wantEqual(t, "next", texts(all[1]), []string{"hello2", "ready2", "after"})
+		all := gw.AllConns()
+		clienttest.Equal(t, "old", clienttest.Texts(all[0]), []string{"hello1", "ready1", "before"})
+		clienttest.Equal(t, "next", clienttest.Texts(all[1]), []string{"hello2", "ready2", "after"})
 	})
-}
-
-func texts(conn *gatewaytest.Conn) []string {
-	var all []string
-	for _, p := range conn.Received() {
-		all = append(all, string(p))
-	}
-	return all
 }
 
 // A backend that has not learned of the new connectionId yet still reaches the
 // client on the old one, until Drain is over.
 func TestRotationReadsTheOldForDrain(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		const drain = 7 * time.Second
-		c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Drain: drain}})
-		old := only(t, gw)
-		mustRotate(t, c)
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{Drain: drain}})
+		old := clienttest.Only(t, gw)
+		clienttest.Rotate(t, c)
 		time.Sleep(drain - 1)
 		if err := old.Send([]byte("late")); err != nil {
 			t.Fatal(err)
@@ -234,7 +131,7 @@ func TestRotationReadsTheOldForDrain(t *testing.T) {
 		}
 		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
-		if only(t, gw) == old {
+		if clienttest.Only(t, gw) == old {
 			t.Error("the old connection has outlived the new one")
 		}
 		if got := gw.Stats().Closed[1000]; got != 1 {
@@ -246,35 +143,34 @@ func TestRotationReadsTheOldForDrain(t *testing.T) {
 // When the old connection dies while the next is on its way, the next is its
 // successor: no other is dialled.
 func TestRotationUnderWayBecomesTheSuccessor(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		var conns ledger
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		attempts := 0
-		opts := apigws.Options{Prepare: func(*http.Request) error {
+		var gaps clienttest.Gaps
+		opts := apigws.Options{OnConnect: gaps.OnConnect, Prepare: func(*http.Request) error {
 			attempts++
 			return nil
 		}}
-		conns.keep(gw, &opts)
-		c := dial(t, gw, &opts)
+		c := clienttest.Dial(t, gw, &opts)
 		gw.Hold(true)
 		rotated := make(chan error, 1)
 		go func() { rotated <- c.Rotate(t.Context()) }()
 		time.Sleep(time.Second)
-		only(t, gw).Drop()
+		clienttest.Only(t, gw).Drop()
 		time.Sleep(2 * time.Second)
 		gw.Hold(false)
 		if err := <-rotated; err != nil {
 			t.Errorf("Rotate: %v", err)
 		}
-		mustWrite(t, c, "x")
+		clienttest.Write(t, c, "x")
 		if p, err := c.Read(t.Context()); err != nil || string(p) != "x" {
 			t.Fatalf("Read = %q, %v", p, err)
 		}
 		time.Sleep(time.Minute)
-		only(t, gw)
+		clienttest.Only(t, gw)
 		if attempts != 2 {
 			t.Errorf("%d handshakes, want 2", attempts)
 		}
-		wantEqual(t, "gaps", conns.gaps, []time.Duration{0, 2 * time.Second})
+		clienttest.Equal(t, "gaps", gaps.All(), []time.Duration{0, 2 * time.Second})
 	})
 }
 
@@ -293,10 +189,10 @@ func TestRotationTimesAreSpread(t *testing.T) {
 			return nil, nil
 		},
 	}}
-	inBubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {
 		start := time.Now()
 		for range clients {
-			dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Interval: 119 * time.Second}})
+			clienttest.Dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{Interval: 119 * time.Second}})
 		}
 		time.Sleep(110*time.Minute + time.Second)
 		mu.Lock()
@@ -325,10 +221,10 @@ func TestRotationTimesAreSpread(t *testing.T) {
 // connection brought, although that is more than an inbox and a socket hold.
 func TestRotationWithASlowConsumer(t *testing.T) {
 	for _, written := range []bool{false, true} { // with and without the barrier
-		inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 			const n = 1000
-			c := dial(t, gw, nil)
-			old := only(t, gw)
+			c := clienttest.Dial(t, gw, nil)
+			old := clienttest.Only(t, gw)
 			pad := strings.Repeat(".", 500)
 			for i := range n {
 				if err := old.Send([]byte(fmt.Sprint("push", i, pad))); err != nil {
@@ -337,15 +233,15 @@ func TestRotationWithASlowConsumer(t *testing.T) {
 			}
 			synctest.Wait()
 			if written {
-				mustWrite(t, c, "x")
+				clienttest.Write(t, c, "x")
 			}
 			start := time.Now()
-			mustRotate(t, c)
+			clienttest.Rotate(t, c)
 			if took := time.Since(start); took != 0 {
 				t.Errorf("written %v: the rotation took %v on a path without latency", written, took)
 			}
 			time.Sleep(time.Hour)
-			only(t, gw)
+			clienttest.Only(t, gw)
 			if got := gw.Stats().Closed[1000]; got != 1 {
 				t.Errorf("closed: %v, want one 1000", gw.Stats().Closed)
 			}
@@ -365,8 +261,8 @@ func TestRotationWithASlowConsumer(t *testing.T) {
 }
 
 func TestRotationNever(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-		c := dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{RotateAfter: -1}})
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{RotateAfter: -1}})
 		time.Sleep(2*time.Hour - 1)
 		if s := gw.Stats(); s.Accepted != 1 {
 			t.Fatalf("%d handshakes within two hours, want 1", s.Accepted)
@@ -384,7 +280,7 @@ func TestRotationNever(t *testing.T) {
 // Retry is asked also when the successor of a dead connection is on its way.
 func TestRetryDuringARotation(t *testing.T) {
 	for _, again := range []bool{true, false} {
-		inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 			asked := 0
 			opts := &apigws.Options{OnConnect: func(_ context.Context, conn *apigws.Conn) error {
 				if conn.Generation() == 2 {
@@ -393,16 +289,16 @@ func TestRetryDuringARotation(t *testing.T) {
 				return nil
 			}}
 			opts.Reconnect.Retry = func(error) bool { asked++; return again }
-			c := dial(t, gw, opts)
-			old := line(t, gw)
+			c := clienttest.Dial(t, gw, opts)
+			old := clienttest.Only(t, gw)
 			time.AfterFunc(2*time.Second, func() { old.Close(4001, "banned") })
 			err := c.Rotate(t.Context())
-			sleep(time.Minute)
+			clienttest.Sleep(time.Minute)
 			var closed *apigws.CloseError
 			if again {
-				inState(t, c, apigws.StateOpen)
-				accepted(t, gw, 2)
-			} else if inState(t, c, apigws.StateClosed); !errors.As(c.Err(), &closed) || closed.Code != 4001 {
+				clienttest.InState(t, c, apigws.StateOpen)
+				clienttest.Accepted(t, gw, 2)
+			} else if clienttest.InState(t, c, apigws.StateClosed); !errors.As(c.Err(), &closed) || closed.Code != 4001 {
 				t.Errorf("Err = %v", c.Err())
 			}
 			if asked != 1 || (err == nil) != again {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // What must not be seen, in every form in which it may travel.
@@ -151,7 +152,7 @@ func (r *trace) secretive(gw *gatewaytest.Server) *apigws.Options {
 			handler.WithAttrs([]slog.Attr{slog.Any("change", s)}).Handle(context.Background(), slog.Record{})
 		},
 		Logger:    slog.New(handler),
-		Reconnect: every(time.Second),
+		Reconnect: clienttest.Every(time.Second),
 	}
 }
 
@@ -176,7 +177,7 @@ func secretURL(gw *gatewaytest.Server) string {
 
 // Through everything that a client meets, none of it is seen.
 func TestNoSecretInALife(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		r := &trace{t: t}
 		defer r.check()
 		gw.Refuse(503, 2)
@@ -194,25 +195,30 @@ func TestNoSecretInALife(t *testing.T) {
 			func(conn *gatewaytest.Conn) { conn.Freeze(true) },
 			func(conn *gatewaytest.Conn) { gw.Refuse(429, 2); conn.Drop() },
 			func(conn *gatewaytest.Conn) { gw.Refuse(403, 1); conn.Drop() },
-			func(conn *gatewaytest.Conn) { gw.Hold(true); conn.Drop(); sleep(time.Minute); gw.Hold(false) },
+			func(conn *gatewaytest.Conn) {
+				gw.Hold(true)
+				conn.Drop()
+				clienttest.Sleep(time.Minute)
+				gw.Hold(false)
+			},
 		} {
-			breakIt(line(t, gw))
+			breakIt(clienttest.Only(t, gw))
 			noSecret(t, c.Write(ctx, make([]byte, 100<<10)))
 			_, err := c.Ping(ctx)
 			noSecret(t, err)
 			noSecret(t, c.Flush(ctx))
-			sleep(2 * time.Minute)
+			clienttest.Sleep(2 * time.Minute)
 			if i%2 == 0 {
 				noSecret(t, c.Rotate(ctx))
 			}
-			sleep(time.Minute) // and drain
+			clienttest.Sleep(time.Minute) // and drain
 			for _, conn := range gw.Conns()[:len(gw.Conns())-1] {
 				conn.Drop() // the frozen one
 			}
 		}
 		gw.Refuse(403, -1)
 		noSecret(t, c.Rotate(ctx))
-		line(t, gw).Drop()
+		clienttest.Only(t, gw).Drop()
 		<-c.Done()
 		noSecret(t, c.Err())
 		_, err = c.Read(cancelled(t))
@@ -228,11 +234,6 @@ func cancelled(t *testing.T) context.Context {
 	cancel()
 	return ctx
 }
-
-// roundTrip is a transport made of a func.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 // Whatever fails, and however much it says of what it was given: hooks, transports, proxies,
 // dialling.
@@ -268,12 +269,12 @@ func TestNoSecretInFailures(t *testing.T) {
 			opts.OnConnect = func(context.Context, *apigws.Conn) error { return errors.New("refused: " + last) }
 		},
 		"transport": func(_ *gatewaytest.Server, opts *apigws.Options) {
-			opts.HTTPClient = &http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+			opts.HTTPClient = &http.Client{Transport: clienttest.RoundTrip(func(req *http.Request) (*http.Response, error) {
 				return nil, errors.New("cannot send " + everything(req))
 			}), Jar: jar{}}
 		},
 		"transport that wraps": func(_ *gatewaytest.Server, opts *apigws.Options) {
-			opts.HTTPClient = &http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+			opts.HTTPClient = &http.Client{Transport: clienttest.RoundTrip(func(req *http.Request) (*http.Response, error) {
 				return nil, fmt.Errorf("cannot send %s: %w", everything(req), &telling{everything(req)})
 			})}
 		},
@@ -325,7 +326,7 @@ func TestNoSecretInFailures(t *testing.T) {
 	}
 	for name, fail := range tests {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+			clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 				r := &trace{t: t}
 				defer r.check()
 				opts := r.secretive(gw)
@@ -367,15 +368,15 @@ func TestNoSecretInOptionErrors(t *testing.T) {
 
 // The redaction leaves the identity of an error: what a Retry or an OnState wants to know.
 func TestRedactionKeepsIdentity(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		gw.Hold(true)
-		_, err := tryDial(t, gw, time.Hour, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
+		_, err := clienttest.TryDial(t, gw, time.Hour, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
 		var ofNet net.Error
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &ofNet) || !ofNet.Timeout() {
 			t.Errorf("a handshake that timed out: %v", err)
 		}
 		own := &ownError{7}
-		_, err = tryDial(t, gw, time.Hour, &apigws.Options{
+		_, err = clienttest.TryDial(t, gw, time.Hour, &apigws.Options{
 			Reconnect: apigws.Reconnect{Disabled: true},
 			Prepare:   func(*http.Request) error { return fmt.Errorf("wrapped: %w", own) },
 		})
@@ -384,7 +385,7 @@ func TestRedactionKeepsIdentity(t *testing.T) {
 			t.Errorf("an error of Prepare: %v", err)
 		}
 		gw.Close()
-		_, err = tryDial(t, gw, time.Hour, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
+		_, err = clienttest.TryDial(t, gw, time.Hour, &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true}})
 		var op *net.OpError
 		if !errors.As(err, &op) || op.Op != "dial" || !errors.As(err, &ofNet) || ofNet.Timeout() {
 			t.Errorf("a network error: %v", err)
@@ -396,6 +397,7 @@ func TestRedactionKeepsIdentity(t *testing.T) {
 type telling struct{ text string }
 
 func (e *telling) Error() string { return e.text }
+
 func (e *telling) Timeout() bool { return false }
 
 type ownError struct{ code int }
