@@ -6,13 +6,14 @@ import (
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/clienttest"
 )
 
 // A Read of a Conn that still waits when OnConnect returns ends then.
 func TestConnReadEndsWithItsHook(t *testing.T) {
-	inBubble(t, silentBackend, func(t *testing.T, gw *gatewaytest.Server) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		results := make(chan error, 2)
-		dial(t, gw, &apigws.Options{OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+		clienttest.Dial(t, gw, &apigws.Options{OnConnect: func(_ context.Context, conn *apigws.Conn) error {
 			go func() {
 				_, err := conn.Read(context.Background())
 				results <- err
@@ -21,7 +22,7 @@ func TestConnReadEndsWithItsHook(t *testing.T) {
 				_, err := conn.ReadMatch(context.Background(), func([]byte) bool { return true })
 				results <- err
 			}()
-			sleep(0)
+			clienttest.Sleep(0)
 			return nil
 		}})
 		for range 2 {
