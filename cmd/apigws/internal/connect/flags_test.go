@@ -1,18 +1,22 @@
 package connect
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
 
 	"github.com/apigws/apigws"
+	"github.com/apigws/apigws/cmd/apigws/internal/cli"
 	"github.com/apigws/apigws/gatewaytest"
 )
 
@@ -166,4 +170,43 @@ func TestStateEvents(t *testing.T) {
 			t.Errorf("%v to %v: %q, want %q", tt.change.From, tt.change.To, got, tt.want)
 		}
 	}
+}
+
+// A brittleConn breaks with a write that has left as a whole.
+type brittleConn struct {
+	net.Conn
+	broken *atomic.Bool
+}
+
+func (c brittleConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err == nil && c.broken.Swap(false) {
+		c.Close()
+		err = syscall.ECONNRESET
+	}
+	return n, err
+}
+
+// A line whose own write tells that it may be lost is not told by the acknowledgement of the rest.
+func TestLineMayBeLost(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var broken atomic.Bool
+		transport := gw.Client().Transport.(*http.Transport).Clone()
+		dial := transport.DialContext
+		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			return brittleConn{conn, &broken}, err
+		}
+		p := start(t, gw, func(c *config) { c.httpClient = &http.Client{Transport: transport} })
+		p.write(t, "one\n")
+		time.Sleep(time.Minute)
+		broken.Store(true)
+		p.write(t, "two\n")
+		time.Sleep(time.Minute)
+		p.write(t, "three\n")
+		if code := p.end(); code != cli.Unacknowledged {
+			t.Errorf("exit code %d, want 4: %s", code, p.errs.String())
+		}
+		p.wantErr(t, "line 2 may be lost", "--resend")
+	})
 }

@@ -189,6 +189,17 @@ func TestPromptQuitsWithoutConnection(t *testing.T) {
 	})
 }
 
+func TestPromptQuitsWithoutAcknowledgement(t *testing.T) {
+	bubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
+		p := open(t, gw, nil)
+		p.keys(t, "a\r")
+		if code := p.code(<-p.last(t, "/quit\r")); code != cli.Unacknowledged {
+			t.Errorf("exit code %d, want 4", code)
+		}
+		p.wantErr(t, "did not acknowledge every message", "--resend")
+	})
+}
+
 func TestPromptRefused(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		gw.Refuse(403, -1)

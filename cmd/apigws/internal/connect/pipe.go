@@ -35,9 +35,10 @@ func (c *config) pipe(ctx context.Context, in io.Reader, p *printer) error {
 	}
 	switch {
 	case err != nil:
+		if errors.Is(closeErr, apigws.ErrUnconfirmed) { // interrupted before the end of the input
+			p.note(bad, "not acknowledged: %s", handshake.Text(closeErr))
+		}
 		return err
-	case errors.Is(closeErr, apigws.ErrUnconfirmed):
-		return c.unacknowledged(handshake.Text(closeErr))
 	case t.unacknowledged != nil:
 		return c.unacknowledged(handshake.Text(t.unacknowledged))
 	case t.failed > 0:

@@ -254,6 +254,22 @@ func TestPipeInterrupted(t *testing.T) {
 	})
 }
 
+func TestPipeInterruptedTellsLoss(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		p := start(t, gw, nil)
+		p.write(t, "one\n")
+		time.Sleep(time.Minute)
+		gw.Conns()[0].FreezeIn(true)
+		p.write(t, "two\n")
+		time.Sleep(time.Second)
+		p.interrupt()
+		if code := p.code(<-p.result); code != cli.Interrupted {
+			t.Errorf("exit code %d, want 130", code)
+		}
+		p.wantErr(t, "not acknowledged: ")
+	})
+}
+
 // What comes late is printed for --wait, and not a moment longer.
 func TestPipeWaits(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
