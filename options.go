@@ -33,8 +33,8 @@ type Options struct {
 	//
 	// req.Context() ends with the handshake's timeout and with the client. Prepare holds up the
 	// handshake and Close until it returns, so it must heed that. An error fails the attempt,
-	// which is retried unless Reconnect.Retry says otherwise; an *OptionError, and a URL or a header
-	// with which New would have returned one, end the client.
+	// which is retried unless Reconnect.Retry says otherwise; an *OptionError, and a URL or a
+	// header with which New would have returned one, end the client.
 	Prepare func(req *http.Request) error
 
 	// Subprotocols are offered in the handshake. The gateway picks none

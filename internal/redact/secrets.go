@@ -25,7 +25,7 @@ func (s *Secrets) AddURL(u *url.URL) {
 	if u == nil {
 		return
 	}
-	s.add(u.RawQuery)
+	s.add(u.RawQuery, unescape(u.RawQuery, true))
 	for _, pair := range split(u.RawQuery, "&;") {
 		s.addPair(pair)
 	}
@@ -90,10 +90,10 @@ func (s *Secrets) addPair(pair string) {
 	_, value, ok := strings.Cut(pair, "=")
 	if !ok || strings.Trim(value, "=") == "" {
 		value = pair
-	} else if parts := split(unescape(value, true), " \t,;&{}[]()<>\"'"); len(parts) > 1 {
-		s.AddValue(unescape(value, true)) // it has parts itself
+	} else if plain := unescape(value, true); plain != value {
+		s.AddValue(plain) // it may have parts itself
 	}
-	s.add(value, strings.TrimRight(value, "="))
+	s.add(value, unescape(value, true), strings.TrimRight(value, "="))
 	s.add(split(value, "=:")...)
 	for _, part := range split(value, ".") {
 		if len(part) >= 16 { // of a JWT, not of a host name

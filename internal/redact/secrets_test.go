@@ -85,6 +85,7 @@ func TestEverySpelling(t *testing.T) {
 		}},
 		{"query with %20", "space or plus", func(s *Secrets) { s.AddURL(&url.URL{RawQuery: "token=space%20or%20plus"}) }},
 		{"query with both", "space or plus", func(s *Secrets) { s.AddURL(&url.URL{RawQuery: "token=space+or%20plus"}) }},
+		{"query with a space first", " a-token", func(s *Secrets) { s.AddURL(&url.URL{RawQuery: "token=+a-token"}) }},
 		{"query in lower case", "slash/and+plus", func(s *Secrets) { s.AddURL(&url.URL{RawQuery: "token=slash%2fand%2bplus"}) }},
 		{"query escaped twice", "slash/and+plus", func(s *Secrets) { s.AddURL(&url.URL{RawQuery: "token=slash%252Fand%252Bplus"}) }},
 		{"needless escape", "needless-escape", func(s *Secrets) { s.AddURL(&url.URL{RawQuery: "token=needless%2Descape"}) }},
