@@ -147,10 +147,36 @@ func (r *runner) command(ctx context.Context, b block) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // to end what it starts, too
 	if b.kind == "sh background" {
 		r.background = append(r.background, cmd)
-		return cmd.Start()
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		return listening(ctx, b.text)
 	}
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%w\n%s", err, r.last)
+	}
+	return nil
+}
+
+// listening waits until a command in the background listens on the addresses that it is told to
+// listen on. One that prints something once it does has a block of text for that.
+func listening(ctx context.Context, command string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var dialer net.Dialer
+	for _, option := range regexp.MustCompile(`-address (127\.0\.0\.1:\d+)`).FindAllStringSubmatch(command, -1) {
+		for {
+			c, err := dialer.DialContext(ctx, "tcp", option[1])
+			if err == nil {
+				c.Close()
+				break
+			}
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-ctx.Done():
+				return fmt.Errorf("nothing listens: %w", err)
+			}
+		}
 	}
 	return nil
 }
