@@ -179,7 +179,7 @@ func TestLambdaAuthorizer(t *testing.T) {
 		}
 	})
 	for name, result := range map[string]string{
-		"not JSON": `text`, "too long": `"` + strings.Repeat("x", 8<<10) + `"`, "a list": `[]`,
+		"not JSON": `text`, "too long": `{"principalId":"` + strings.Repeat("x", 8<<10) + `"}`, "a list": `[]`,
 	} {
 		f := gatewaytest.LambdaAuthorizer(func(context.Context, any) (json.RawMessage, error) {
 			return json.RawMessage(result), nil

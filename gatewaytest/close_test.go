@@ -94,8 +94,7 @@ func TestRawRequests(t *testing.T) {
 			"GET " + gone + " HTTP/1.1\r\nHost: x\r\n\r\n", []int{410, 410}},
 		"100-continue": {"POST " + gone + " HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
 			[]int{100, 410}},
-		"HEAD":              {"HEAD /other HTTP/1.1\r\nHost: x\r\n\r\n" + "GET " + gone + " HTTP/1.1\r\nHost: x\r\n\r\n", []int{403, 410}},
-		"too long a header": {"GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 2<<20), []int{400}},
+		"HEAD": {"HEAD /other HTTP/1.1\r\nHost: x\r\n\r\n" + "GET " + gone + " HTTP/1.1\r\nHost: x\r\n\r\n", []int{403, 410}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := rawDial(t, s)
@@ -121,6 +120,15 @@ func TestRawRequests(t *testing.T) {
 			}
 		})
 	}
+	t.Run("too long a header", func(t *testing.T) {
+		conn := rawDial(t, s)
+		defer conn.Close()
+		go io.WriteString(conn, "GET /other HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 2<<20)+"\r\n\r\n")
+		// The reset that follows may take the answer with it.
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil && resp.StatusCode != 400 {
+			t.Errorf("%s, want 400", resp.Status)
+		}
+	})
 	t.Run("plain HTTP to TLS", func(t *testing.T) {
 		conn := rawDial(t, gatewaytestTLS(t))
 		defer conn.Close()

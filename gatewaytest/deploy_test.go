@@ -1,6 +1,7 @@
 package gatewaytest_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -215,6 +216,22 @@ func TestConcurrent(t *testing.T) {
 			synctest.Wait()
 			if n := len(started); n < 16 || n > 32 {
 				t.Errorf("%d messages are being handled, want about 1 MiB of them", n)
+			}
+		})
+	})
+	t.Run("back-pressure of empty messages", func(t *testing.T) {
+		cfg := &gatewaytest.Config{Routes: map[string]gatewaytest.Handler{
+			"$default": func(ctx context.Context, _ *gatewaytest.Event) (*gatewaytest.Response, error) {
+				<-ctx.Done()
+				return nil, nil
+			},
+		}}
+		bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
+			c := dial(t, s)
+			go c.Write(bytes.Repeat(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame(nil))), 50_000))
+			synctest.Wait()
+			if n := s.Stats().Messages; n < 1000 || n > 20_000 {
+				t.Errorf("%d messages taken in", n)
 			}
 		})
 	})

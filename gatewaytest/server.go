@@ -150,7 +150,6 @@ func (s *Server) Close() {
 		c.Drop()
 	}
 	s.wg.Wait()
-	s.client.CloseIdleConnections()
 	s.observer.close()
 }
 
