@@ -12,33 +12,30 @@ import (
 )
 
 var (
-	// ErrClosed is wrapped by the errors of a client that has ended, be it by
-	// Close or by a failure that no retry can mend. In the second case they
-	// wrap that failure too. Flush alone goes on to tell of losses, with
-	// ErrUnconfirmed, or nil where there are none.
+	// ErrClosed is wrapped by the errors of a client that has ended, by Close or by a failure that
+	// no retry can mend. In the second case they wrap that failure, too. Flush goes on to report
+	// losses with ErrUnconfirmed, and nil if there are none.
 	ErrClosed = errors.New("apigws: client is closed")
 
-	// ErrNotSent is wrapped by an error of Write when nothing that the
-	// gateway could deliver has left: the message may be written again
-	// without fear of a duplicate.
+	// ErrNotSent is wrapped by an error of Write if nothing was sent that the gateway could
+	// deliver: the message may be written again without a duplicate.
 	ErrNotSent = errors.New("apigws: message not sent")
 
-	// ErrUnconfirmed is wrapped by an error of Write, Flush or Close when a
-	// connection broke with messages on their way: they may have arrived or
-	// not.
+	// ErrUnconfirmed is wrapped by an error of Write, Flush or Close if a connection was lost with
+	// messages on their way: they may have arrived or not.
 	ErrUnconfirmed = errors.New("apigws: message sent, arrival unconfirmed")
 
-	// ErrNoPong is wrapped when a PING stayed without its PONG: by the error
-	// with which the keepalive gives a connection up, and by Flush and Dial
-	// when they depend on PONGs and the gateway sends none.
+	// ErrNoPong is wrapped if a PING was not answered: by the cause of a connection that the
+	// keepalive has aborted, and by the errors of Flush and Dial where they depend on PONGs and the
+	// gateway sends none.
 	ErrNoPong = errors.New("apigws: no PONG")
 
-	// ErrNotText is wrapped by Write when a message is not valid UTF-8. API
-	// Gateway carries text messages only.
+	// ErrNotText is wrapped by an error of Write if the message is not valid UTF-8. API Gateway
+	// carries text messages only.
 	ErrNotText = errors.New("apigws: message is not valid UTF-8")
 
-	// ErrWriteTimeout is wrapped by the error of a connection that did not
-	// take the bytes of a write within Options.WriteTimeout.
+	// ErrWriteTimeout is wrapped by the cause of a connection that has taken no bytes of a write
+	// for Options.WriteTimeout.
 	ErrWriteTimeout error = session.ErrWriteTimeout
 
 	// errUnread ends a wait for the gateway to acknowledge something: what it acknowledges with is

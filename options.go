@@ -16,17 +16,21 @@ import (
 )
 
 // Options say how to connect and how to stay connected. A nil *Options and the zero value of every
-// field mean the defaults. Dial copies them.
+// field mean the defaults. New and Dial copy them.
 type Options struct {
-	// HTTPClient makes the handshakes: its Transport brings TLS settings,
-	// proxies and dialling. Redirects are not followed, whatever its
-	// CheckRedirect says. Default: a client on http.DefaultTransport.
+	// HTTPClient makes the handshakes: its Transport provides TLS settings, proxies and dialling.
+	// Redirects are not followed, whatever its CheckRedirect says. Default: a client on
+	// http.DefaultTransport.
+	//
+	// A lost connection is reset, so that nothing written on it arrives late, and its send buffer
+	// is bounded. Both need the *net.TCPConn under it, which is found if the Transport is an
+	// *http.Transport whose connections are TCP or have a NetConn method, as those of TLS do.
 	HTTPClient *http.Client
 
 	// Header is sent with every handshake.
 	Header http.Header
 
-	// Prepare, when set, is called before every handshake, reconnects included, and may change the
+	// Prepare, if set, is called before every handshake, rotations included, and may change the
 	// URL and the headers of the request: a fresh token, a SigV4 signature, another host. The
 	// request is a GET in its https form (http for ws), without the upgrade headers. Its Host is
 	// empty, which means that of the URL, also after a change; one that Prepare sets is sent.
@@ -37,8 +41,8 @@ type Options struct {
 	// header with which New would have returned one, end the client.
 	Prepare func(req *http.Request) error
 
-	// Subprotocols are offered in the handshake. The gateway picks none
-	// unless the $connect integration returns one.
+	// Subprotocols are offered in the handshake. The gateway picks none unless the $connect
+	// integration returns one (AWS documents this).
 	Subprotocols []string
 
 	// AllowInsecure permits ws:// to a host that is not loopback.
@@ -46,144 +50,143 @@ type Options struct {
 
 	Limits    Limits    // the quotas to stay under
 	Keepalive Keepalive // how a connection is kept from falling silent
-	Reconnect Reconnect // how a client gets back, and renews its connection in time
+	Reconnect Reconnect // how a client reconnects, and when it rotates
 
-	// OnConnect runs on each new connection before any other write reaches
-	// it: a new connection has a new connectionId, so what the backend keyed
-	// to the old one is set up again here. An error fails the connection,
-	// which is then retried. ctx ends when the connection breaks, when the
-	// client is closed, and after HandshakeTimeout. Inside, use the *Conn:
-	// the client's own Write waits for a connection that is open, which this
-	// one is not before OnConnect returns.
+	// OnConnect runs on each new connection before any other write reaches it. A new connection has
+	// a new connectionId, so what the backend keyed to the old one is set up again here. An error
+	// fails the connection, and another one is made as after a failed handshake. ctx ends when the
+	// connection is lost, when the client is closed, and after HandshakeTimeout. Use the *Conn
+	// inside: the client's own Write waits for an open connection, which this one is not before
+	// OnConnect has returned.
+	//
+	// At a rotation OnConnect runs while the old connection is still in use. If it subscribes to
+	// something, broadcasts arrive on both connections until the old one is gone, so twice: let
+	// OnRetire unsubscribe, or drop duplicates by an id of the application's.
 	OnConnect func(ctx context.Context, conn *Conn) error
 
-	// OnState is told of every change of state, in order and never
-	// concurrently, on a goroutine that does nothing else: it may call the
-	// client. While it blocks, later changes wait and nothing else does.
-	OnState func(*Client, StateChange)
-
-	// OnGatewayError, when set, gets the gateway's own error frames, which
-	// Read then does not return. It shares its goroutine with OnState. While 64
-	// of them wait for it, nothing more is read.
-	OnGatewayError func(*Client, *GatewayError)
-
-	// Resend, when positive, makes delivery at least once: written messages
-	// are kept, up to this many bytes, until a PONG proves that the gateway
-	// has them, and sent again, in order, when a connection breaks before.
-	// Write waits while the window is full. Default 0: none are kept.
-	//
-	// It depends on PONGs: each connection must answer one PING within
-	// Keepalive.Timeout before it is used.
-	Resend int
-
-	// OnRetire runs on the connection that a rotation has replaced, once its
-	// successor is in use: the place for the last writes on it, such as to
-	// unsubscribe. Then it is read for Reconnect.Drain. ctx ends when the
-	// connection is lost, when the client is closed, and after HandshakeTimeout. It
-	// does not run where the gateway answers no PING: the old connection is
-	// closed before its successor is used there.
+	// OnRetire runs on the connection that a rotation has replaced, once its successor is in use:
+	// the place for the last writes on it, such as to unsubscribe. The connection is then read for
+	// Reconnect.Drain. ctx ends when the connection is lost, when the client is closed, and after
+	// HandshakeTimeout. It does not run where the gateway answers no PING: there the old connection
+	// is closed before its successor is used.
 	OnRetire func(ctx context.Context, conn *Conn)
 
-	// Logger gets the events of the connection. Default: warnings and errors go to
-	// slog.Default(). No query, header or token is ever logged. The logger is
-	// called on a goroutine of its own, in order.
+	// OnState is told of every change of state, in order and never concurrently, on a goroutine
+	// that does nothing else: it may call the client. While it blocks, later changes wait and
+	// nothing else does.
+	OnState func(*Client, StateChange)
+
+	// OnGatewayError, if set, gets the gateway's own error frames, which Read then does not return.
+	// It shares its goroutine with OnState. While 64 of them wait for it, nothing more is read.
+	OnGatewayError func(*Client, *GatewayError)
+
+	// Resend, if positive, makes delivery at least once: written messages are kept until a PONG
+	// proves that the gateway has them, and sent again, in order, when a connection is lost before.
+	// It is how many bytes of them are kept; each message counts for at least 64. Write waits while
+	// there is no room. Default 0: none are kept.
+	//
+	// It depends on PONGs: each connection must answer a PING within Keepalive.Timeout before it is
+	// used. Two that do not, with none that ever did, end the client.
+	Resend int
+
+	// Logger gets the events of the connection. Default: warnings and errors go to slog.Default().
+	// No query, header or token is ever logged. The logger's Handler is called on a goroutine of
+	// its own, in order; it may call the client.
 	Logger *slog.Logger
 
-	// HandshakeTimeout bounds one handshake, Prepare included, and then the
-	// OnConnect of the connection. Default 30s: the gateway runs the
-	// authorizer and the $connect integration while the handshake waits, and
-	// cuts integrations at 29s.
+	// HandshakeTimeout bounds one handshake, Prepare included, and then the OnConnect of the
+	// connection. Default 30s: the gateway runs the authorizer and the $connect integration while
+	// the handshake waits, and ends integrations at 29s (AWS documents this).
 	HandshakeTimeout time.Duration
 
-	// WriteTimeout bounds the writing of a message once it has begun. A
-	// connection that exceeds it is given up. Default 10s.
+	// WriteTimeout bounds how long a write may make no progress: it is given to the operating
+	// system in pieces of 32 KiB, and each may take this long. A connection that exceeds it is
+	// aborted. Default 10s.
 	WriteTimeout time.Duration
 
-	// CloseTimeout bounds Close: confirming what was written, and the close
-	// handshake. Default 5s.
+	// CloseTimeout bounds Close: the acknowledgement of what was written, and the close handshake.
+	// Default 5s.
 	CloseTimeout time.Duration
 
-	// wallClock replaces time.Now where the wall clock matters; for tests of
-	// suspended machines.
+	// wallClock replaces time.Now where the wall clock matters, for tests of suspended machines.
 	wallClock func() time.Time
 }
 
-// Keepalive says how a connection is kept from falling silent. A PING is due one Interval after the
-// last frame received; any inbound frame proves that the peer is alive.
+// Keepalive says how a connection is kept from falling silent.
 //
-// API Gateway answers PINGs, and they reset its idle timer; both were measured, independently, and
-// neither is documented by AWS. Message is the documented way: data.
+// A PING is due one Interval after the last frame received, and, while something written is not
+// acknowledged, one Timeout after it was written. So a dead path is noticed within Interval +
+// Timeout in silence and within 2 Timeouts while sending, and what a lost connection may have lost
+// was written in about the last Timeout.
+//
+// API Gateway answers PINGs, and they reset its idle timer; both were measured by several people,
+// and neither is documented by AWS (see docs/gateway.md). Message is the documented way: data.
 type Keepalive struct {
-	// Interval is the silence after which a PING is sent. Default 55s: two
-	// fit in the strictest idle limit, with time to miss one. It must be
-	// below Limits.Idle. Where a process has a thousand clients or more, a PING
-	// leaves up to a fiftieth of Interval earlier, on a full second (of short
-	// Intervals: a tenth, a hundredth, ... of one), so that they wake it once a
-	// second, and not each on its own.
+	// Interval is the silence after which a PING is sent. Default 55s: two fit into the strictest
+	// idle limit, with time to miss one. It must be below Limits.Idle. Where a process has a
+	// thousand clients or more, a PING leaves up to a fiftieth of Interval earlier, on a full
+	// second (of short Intervals: a tenth, a hundredth, ... of one), so that all clients wake the
+	// process once a second.
 	Interval time.Duration
 
-	// Timeout is how long the PONG, or any other frame, may take. A
-	// connection that brings nothing for so long counts as dead. Time in
-	// which the reader waits for a slow consumer does not count. Default 10s.
+	// Timeout is how long the PONG, or any other frame, may take. The connection counts as dead if
+	// nothing comes in for so long after a PING has left. Time in which the client receives nothing
+	// because nobody reads does not count. Default 10s.
 	Timeout time.Duration
 
-	// Message, when set, is also sent: right after connecting, and then
-	// whenever Interval has passed without data in either direction. A busy
-	// connection sends none: messages are billed. Default: none.
+	// Message, if set, is also sent: right after connecting, and then whenever Interval has passed
+	// without data in either direction. A busy connection sends none: messages are billed. Default:
+	// none.
 	Message []byte
 
-	// IsReply recognises the answers to Message, which Read then does not
-	// return. It is called on the reading goroutine and must not block.
+	// IsReply recognises the answers to Message, which Read then does not return. It is called on
+	// the goroutine that reads the connection, never twice at once, and must not block.
 	IsReply func([]byte) bool
 
-	// Disabled turns PINGs and messages off. A dead path is then noticed only
-	// by a failing write.
+	// Disabled turns PINGs and messages off. A dead path is then noticed only by a failing write.
 	Disabled bool
 }
 
-// Reconnect says how a client gets back after a break, and how it renews a connection before the
-// gateway ends it.
+// Reconnect says how a client reconnects after the loss of a connection, and when it replaces one
+// before the gateway ends it.
 type Reconnect struct {
-	// Backoff makes the policy of waiting between attempts. The default is
-	// exponential from 0.5s to 30s with full jitter and never gives up. When
-	// a policy returns backoff.Stop, the client ends with the last error;
-	// mind that backoff/v4's own exponential policy does so after 15 minutes
-	// unless its MaxElapsedTime is 0.
+	// Backoff makes a policy of waiting between attempts: one for the client, and one for each
+	// rotation. The default is exponential from 0.5s to 30s with full jitter and never gives up.
+	// When a policy returns backoff.Stop, the client ends with the last error; mind that
+	// backoff/v4's own exponential policy does so after 15 minutes unless its MaxElapsedTime is 0.
+	// A wait of less than 10ms is allowed once, then the client waits at least that long.
 	Backoff func() backoff.BackOff
 
-	// Stable is how long a connection must have been open before the backoff
-	// starts over. Default 10s.
+	// Stable is how long a connection, with the rotations that have replaced it, must have been
+	// open before the backoff starts over. Default 10s.
 	Stable time.Duration
 
-	// Retry says whether a failure is worth another attempt; when it says no,
-	// the client ends with that failure. Default: Retryable, with one more
-	// try, and a fresh Prepare, after the first 401 or 403.
+	// Retry says whether a failure is worth another attempt; if not, the client ends with that
+	// failure. Never called twice at once. Default: Retryable, with one more try, and a fresh
+	// Prepare, after the first 401 or 403.
 	Retry func(error) bool
 
-	// RotateAfter is the age at which a connection is renewed: the next is
-	// made before the old one is closed. Default: 10 to 15 minutes before
-	// Limits.Lifetime, drawn anew for each connection. Negative: never.
+	// RotateAfter is the age at which a connection is replaced: the next one is made before the old
+	// one is closed. Default: 10 to 15 minutes before Limits.Lifetime, drawn anew for each
+	// connection. Negative: never.
 	//
-	// Writes wait meanwhile for the PONG that proves that the gateway has all
-	// earlier ones: one round trip. On a gateway that answers no PING they wait
-	// for Keepalive.Timeout and a close handshake, and what the old connection
-	// has carried stays unconfirmed.
+	// Writes wait meanwhile for the PONG that proves that the gateway has all earlier ones: one
+	// round trip. On a gateway that answers no PING they wait for Keepalive.Timeout and a close
+	// handshake, and what the old connection has carried stays unconfirmed.
 	RotateAfter time.Duration
 
-	// Drain is how long the old connection is still read after a renewal.
-	// Default 10s.
+	// Drain is how long the old connection is still read after a rotation. Default 10s. What is
+	// broadcast to both connections meanwhile arrives twice; see Options.OnRetire.
 	Drain time.Duration
 
-	// Fleet is how many clients may lose their connections at once, this one
-	// included. The first attempt after the loss of a connection that had been
-	// open for Stable is spread over Fleet/Limits.ConnectRate seconds: the gateway admits 500
-	// new connections a second per account and Region (AWS's default quota).
-	// Dial's own first attempt is not spread. Default 0: the backoff's own
-	// jitter.
+	// Fleet is how many clients may lose their connections at once, this one included; at most a
+	// billion. The first attempt after the loss of a connection that had been open for Stable is
+	// spread over Fleet/Limits.ConnectRate seconds. The first connection of a client is not spread.
+	// Default 0: the backoff's own jitter.
 	Fleet int
 
-	// Disabled makes the client end with its connection: Dial tries once,
-	// nothing is renewed by age.
+	// Disabled makes the client end with its connection: it tries once to connect, and does not
+	// rotate by age.
 	Disabled bool
 }
 

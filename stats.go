@@ -7,21 +7,20 @@ import (
 	"github.com/apigws/apigws/internal/session"
 )
 
-// Stats is a snapshot of a client. Counters count from Dial on and never go
-// back.
+// Stats is a snapshot of a client. Counters count from New on and never go back.
 type Stats struct {
 	State      State         // what the client does now
 	Since      time.Time     // when State was entered
-	Generation int           // of the current or last connection
-	Opened     time.Time     // when the current connection was opened; zero when there is none
+	Generation int           // of the connection in use, or of the last one that was; 0 before the first
+	Opened     time.Time     // when the connection in use was made; zero if there is none
 	RTT        time.Duration // between the last PONG and its PING; 0 before the first
 
 	Connects      int64 // handshakes that led to a connection
 	Refused       int64 // handshakes refused by the gateway or $connect, with a status other than 101
 	ConnectErrors int64 // handshakes without a valid answer, or with a failing Prepare or OnConnect
-	Rotations     int64 // connections renewed while the old one was open
+	Rotations     int64 // connections replaced while they were open
 
-	// Connections that broke, by cause.
+	// Connections lost, by cause.
 	LostClosed  int64 // with a close frame of the gateway
 	LostTimeout int64 // without a PONG, or with a write that timed out
 	LostNetwork int64 // by any other failure
@@ -30,24 +29,24 @@ type Stats struct {
 	Pongs             int64 // PONGs received that answered one
 	KeepaliveMessages int64 // sent for Keepalive.Message
 
-	MessagesSent     int64 // those sent again, and for Keepalive.Message, included
+	MessagesSent     int64 // including those sent again, and those for Keepalive.Message
 	BytesSent        int64 // their payload
-	MessagesReceived int64 // those kept from Read included
+	MessagesReceived int64 // including those kept from Read
 	BytesReceived    int64 // their payload
-	MessagesResent   int64 // after a break, with Options.Resend
+	MessagesResent   int64 // after the loss of a connection, with Options.Resend
 
-	// Unconfirmed counts the messages whose Write returned nil and whose
-	// connection then broke before a PONG confirmed them: they may be lost.
-	// With Options.Resend only those that the gateway refused.
+	// Unconfirmed counts the messages whose Write returned nil and whose connection was then lost
+	// before a PONG acknowledged them: they may have arrived or not. With Options.Resend only those
+	// that the gateway refused.
 	Unconfirmed int64
 
-	// Dropped counts the messages that were received and dropped, because nobody reads: those of
-	// a connection that was lost behind 4 MiB that wait for Read, and those of a connection whose
-	// OnConnect failed, while as much waits as the client receives without a Read.
+	// Dropped counts the messages that were received and dropped, because nobody reads: the last
+	// one of a connection that was lost while 4 MiB waited for Read, and those of a connection
+	// whose OnConnect failed while 64 messages or 256 KiB did.
 	Dropped int64
 
 	Unread   int // messages received that wait for Read
-	Unproven int // messages written that wait for a PONG
+	Unproven int // messages written that no PONG has acknowledged
 }
 
 // counters are the part of Stats that is counted as it happens.
