@@ -206,7 +206,7 @@ func (q *Queue) PopMatch(
 				continue
 			}
 			copied = append(copied[:0], e.Data...)
-			if !q.unlocked(match, copied) {
+			if !unlocked(&q.mu, match, copied) {
 				continue
 			}
 			if i := q.find(e.number); i < len(q.items) && q.items[i].number == e.number {
@@ -235,9 +235,9 @@ func (q *Queue) PopMatch(
 }
 
 // unlocked calls match without the lock, and has it again however match ends.
-func (q *Queue) unlocked(match func([]byte) bool, p []byte) bool {
-	q.mu.Unlock()
-	defer q.mu.Lock()
+func unlocked(mu *sync.Mutex, match func([]byte) bool, p []byte) bool {
+	mu.Unlock()
+	defer mu.Lock()
 	return match(p)
 }
 

@@ -54,7 +54,7 @@ func (s *Session) Health() Health {
 func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
 	done := make(chan struct{})
-	s.start(func() { s.sendPing(done) })
+	s.tasks.start(func() { s.sendPing(done) })
 	select {
 	case <-done:
 		return time.Since(start), nil
@@ -80,7 +80,7 @@ func (s *Session) Tick(message []byte, ping bool, sent func()) (started bool) {
 	if s.pinging.Swap(true) {
 		return false
 	}
-	s.start(func() {
+	s.tasks.start(func() {
 		defer s.pinging.Store(false)
 		if message != nil {
 			if outcome, _ := s.Send(context.Background(), message, Untracked); outcome == Sent {
@@ -94,13 +94,13 @@ func (s *Session) Tick(message []byte, ping bool, sent func()) (started bool) {
 	return true
 }
 
-// Hold lets the goroutine that reads wait for somebody who takes messages: the peer is not to blame
-// for what is not seen of it meanwhile.
+// Hold lets the goroutine that reads, which calls it, wait for somebody who takes messages: the
+// peer is not to blame for what is not seen of it meanwhile.
 func (s *Session) Hold(wait func()) {
-	s.announce()
+	s.in.announce()
 	s.blocked.Store(true)
 	defer func() {
-		s.freed.Store(s.now())
+		s.freed.Store(int64(time.Since(s.opened)))
 		s.blocked.Store(false)
 	}()
 	wait()

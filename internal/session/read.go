@@ -20,58 +20,64 @@ type TooLargeError struct {
 // Error implements error.
 func (e *TooLargeError) Error() string { return "message is too large" }
 
-// read passes on what the stream brings until it ends, and then says why.
-func (s *Session) read() {
+// A receiver passes on what the stream of a session brings, on a goroutine of its own.
+type receiver struct {
+	s           *Session
+	frames      ws.Reader
+	to          *queue.Queue
+	unannounced bool // something was pushed that those who wait for messages do not know of
+	answered    bool // a CLOSE of ours has left
+}
+
+// run passes on what the stream brings until it ends, and then says why.
+func (r *receiver) run() {
 	err := errGoexit // unless readMessages returns
 	defer func() {
-		s.in.Release()
-		s.announce()
-		s.readEnded(err)
+		r.frames.Release()
+		r.announce()
+		r.readEnded(err)
 	}()
-	err = s.readMessages()
+	err = r.readMessages()
 }
 
 // readEnded ends the session, because of err, and closes the stream.
-func (s *Session) readEnded(err error) {
+func (r *receiver) readEnded(err error) {
 	frame, _ := err.(*CloseFrame)
-	s.end(s.cfg.Cause(err), frame)
-	close(s.readDone)
+	r.s.end(r.s.cfg.Cause(err), frame)
+	close(r.s.readDone)
 	var breach *ws.Error
 	switch {
-	case !s.answered:
-		s.closeStream(true)
+	case !r.answered:
+		r.s.closeStream(true)
 	case frame != nil:
-		s.awaitEOF(false)
-		s.closeStream(false)
+		r.awaitEOF(false)
+		r.s.closeStream(false)
 	case errors.As(err, &breach):
-		s.awaitEOF(true)
-		s.closeStream(true)
+		r.awaitEOF(true)
+		r.s.closeStream(true)
 	default:
-		s.closeStream(true)
+		r.s.closeStream(true)
 	}
 }
 
 // awaitEOF leaves it to the peer to close the stream, for a moment.
-func (s *Session) awaitEOF(drop bool) {
-	limit := time.AfterFunc(closeWait, func() { s.closeStream(drop) })
+func (r *receiver) awaitEOF(drop bool) {
+	limit := time.AfterFunc(closeWait, func() { r.s.closeStream(drop) })
 	defer limit.Stop()
 	var dropped [512]byte
 	for {
-		if _, err := s.stream.Read(dropped[:]); err != nil {
+		if _, err := r.s.stream.Read(dropped[:]); err != nil {
 			return
 		}
 	}
 }
 
-// A source is the stream as the frame reader sees it.
-type source struct{ s *Session }
-
 // Read reads from the stream, and notes that the peer is alive.
-func (r source) Read(p []byte) (int, error) {
-	r.s.announce() // all that has come in is used up: this may have to wait
+func (r *receiver) Read(p []byte) (int, error) {
+	r.announce() // all that has come in is used up: this may have to wait
 	n, err := r.s.stream.Read(p)
 	if n > 0 {
-		r.s.heard.Store(r.s.now())
+		r.s.heard.Store(int64(time.Since(r.s.opened)))
 		r.s.reads.Add(1)
 	}
 	return n, err
@@ -79,111 +85,111 @@ func (r source) Read(p []byte) (int, error) {
 
 // announce lets those who wait for messages know of those pushed since it was last called. To wake
 // them for each of many messages that came in one packet would cost more than the messages.
-func (s *Session) announce() {
-	if s.unannounced {
-		s.unannounced = false
-		s.to.Announce()
+func (r *receiver) announce() {
+	if r.unannounced {
+		r.unannounced = false
+		r.to.Announce()
 	}
 }
 
 // readMessages returns what ended the reading: an error of ws.Reader, or a *CloseFrame.
-func (s *Session) readMessages() error {
+func (r *receiver) readMessages() error {
 	for {
-		m, err := s.in.Next()
+		m, err := r.frames.Next()
 		if err != nil {
 			var breach *ws.Error
 			if errors.As(err, &breach) {
-				s.answerClose(breach.Code)
+				r.answerClose(breach.Code)
 			}
 			return err
 		}
 		if m.Op.Control() {
-			if err := s.control(m); err != nil {
+			if err := r.control(m); err != nil {
 				return err
 			}
 			continue
 		}
-		s.deliver(m)
+		r.deliver(m)
 	}
 }
 
 // deliver passes a message on, waiting for room if need be.
-func (s *Session) deliver(m ws.Message) {
-	s.cfg.Traffic.MessagesReceived.Add(1)
-	s.cfg.Traffic.BytesReceived.Add(m.Size)
-	if s.cfg.TrackData {
-		s.data.Store(s.now())
+func (r *receiver) deliver(m ws.Message) {
+	r.s.cfg.Traffic.MessagesReceived.Add(1)
+	r.s.cfg.Traffic.BytesReceived.Add(m.Size)
+	if r.s.cfg.TrackData {
+		r.s.data.Store(int64(time.Since(r.s.opened)))
 	}
 	item := queue.Item{Data: m.Data, Size: m.Size}
 	switch {
-	case m.Size > int64(s.cfg.Message):
+	case m.Size > int64(r.s.cfg.Message):
 		item.Err = &TooLargeError{m.Size}
-	case s.cfg.Intercept != nil && s.cfg.Intercept(s, m.Data):
+	case r.s.cfg.Intercept != nil && r.s.cfg.Intercept(r.s, m.Data):
 		return
 	}
-	if s.to.TryPush(item) {
-		s.unannounced = true
+	if r.to.TryPush(item) {
+		r.unannounced = true
 		return
 	}
-	s.Hold(func() {
+	r.s.Hold(func() {
 		var added bool
-		if s.to, added = s.to.Push(item, s.dead); !added {
-			s.cfg.Traffic.Dropped.Add(1)
+		if r.to, added = r.to.Push(item, r.s.dead); !added {
+			r.s.cfg.Traffic.Dropped.Add(1)
 		}
 	})
 }
 
 // control does what a control frame asks for. The error is the end of the reading.
-func (s *Session) control(m ws.Message) error {
-	s.announce() // an answer may have to wait for the path
+func (r *receiver) control(m ws.Message) error {
+	r.announce() // an answer may have to wait for the path
 	switch m.Op {
 	case ws.Ping:
-		s.out.pong(m.Data)
+		r.s.out.pong(m.Data)
 	case ws.Pong:
-		s.pong(m.Data)
+		r.pong(m.Data)
 	case ws.Close:
 		code, reason, err := ws.ParseClose(m.Data)
 		if err != nil {
 			var breach *ws.Error
 			if errors.As(err, &breach) {
-				s.answerClose(breach.Code)
+				r.answerClose(breach.Code)
 			}
 			return err
 		}
-		s.answerClose(code) // nothing is sent if it is an answer itself
+		r.answerClose(code) // nothing is sent if it is an answer itself
 		return &CloseFrame{code, reason}
 	}
 	return nil
 }
 
 // pong notes a PONG.
-func (s *Session) pong(payload []byte) {
-	answered, more, ok := s.out.acknowledge(payload)
+func (r *receiver) pong(payload []byte) {
+	answered, more, ok := r.s.out.acknowledge(payload)
 	if !ok {
 		return
 	}
 	sent := answered.sent()
-	s.cfg.Traffic.Pongs.Add(1)
-	s.cfg.Traffic.RTT.Store(int64(time.Since(sent)))
-	if more && s.cfg.Window != nil {
-		s.start(func() { s.sendPing(nil) })
+	r.s.cfg.Traffic.Pongs.Add(1)
+	r.s.cfg.Traffic.RTT.Store(int64(time.Since(sent)))
+	if more && r.s.cfg.Window != nil {
+		r.s.tasks.start(func() { r.s.sendPing(nil) })
 	}
 }
 
 // answerClose sends a CLOSE frame. Behind a write that is stuck it does not wait long: why the
 // session ends must not be lost over it.
-func (s *Session) answerClose(code int) {
+func (r *receiver) answerClose(code int) {
 	sent := make(chan struct{})
-	s.start(func() {
+	r.s.tasks.start(func() {
 		defer close(sent)
-		s.out.close(code) // if it fails, the session is ending anyway
+		r.s.out.close(code) // if it fails, the session is ending anyway
 	})
 	late := time.NewTimer(causeWait)
 	defer late.Stop()
 	select {
 	case <-sent:
-		s.answered = true
-	case <-s.dead:
+		r.answered = true
+	case <-r.s.dead:
 	case <-late.C:
 	}
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/apigws/apigws/internal/queue"
 	"github.com/apigws/apigws/internal/window"
-	"github.com/apigws/apigws/internal/ws"
 )
 
 var (
@@ -93,12 +92,7 @@ type Session struct {
 	opened time.Time
 
 	out sender
-
-	// Only the goroutine that reads uses these.
-	in          ws.Reader
-	to          *queue.Queue
-	unannounced bool // something was pushed that those who wait for messages do not know of
-	answered    bool // a CLOSE of ours has left
+	in  receiver // only the goroutine that reads uses it
 
 	// Instants count from opened.
 	heard   atomic.Int64 // when bytes last came in
@@ -117,9 +111,7 @@ type Session struct {
 	frame     *CloseFrame // the peer's CLOSE, if that is why
 	closeOnce sync.Once
 
-	mu    sync.Mutex     // guards ended
-	ended bool           // no task is started any more
-	tasks sync.WaitGroup // goroutines of the session
+	tasks tasks // the goroutines of the session
 }
 
 // New begins a session on a stream whose handshake is done. What it brings goes to the queue. reset
@@ -130,7 +122,6 @@ func New(cfg *Config, stream io.ReadWriteCloser, reset func(), to *queue.Queue) 
 		stream:   stream,
 		reset:    reset,
 		opened:   time.Now(),
-		to:       to,
 		wake:     make(chan struct{}, 1),
 		dead:     make(chan struct{}),
 		readDone: make(chan struct{}),
@@ -142,13 +133,19 @@ func New(cfg *Config, stream io.ReadWriteCloser, reset func(), to *queue.Queue) 
 		window:  cfg.Window,
 		pings:   &cfg.Traffic.Pings,
 		reads:   &s.reads,
-		late:    s.writeLate,
-		first:   s.wakeUp,
-		turn:    make(chan struct{}, 1),
+		late:    func() { s.Abort(ErrWriteTimeout) },
+		first: func() {
+			select {
+			case s.wake <- struct{}{}:
+			default:
+			}
+		},
+		turn: make(chan struct{}, 1),
 	}
-	s.in.Init(source{s}, cfg.Message)
-	s.in.Alloc = alloc
-	s.tasks.Go(s.read)
+	s.in = receiver{s: s, to: to}
+	s.in.frames.Init(&s.in, cfg.Message)
+	s.in.frames.Alloc = alloc
+	s.tasks.start(s.in.run)
 	return s
 }
 
@@ -211,22 +208,7 @@ func (s *Session) Settle() (lost int64) {
 }
 
 // Wait waits until every goroutine of a session that has ended is gone.
-func (s *Session) Wait() {
-	s.mu.Lock()
-	s.ended = true
-	s.mu.Unlock()
-	s.tasks.Wait()
-}
-
-// start runs f, which may wait for the stream, on a goroutine of its own that Wait waits for. It
-// does nothing once Wait was called.
-func (s *Session) start(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.ended {
-		s.tasks.Go(f)
-	}
-}
+func (s *Session) Wait() { s.tasks.wait() }
 
 // Send sends p as one text message, in frames. ctx ends only the wait for the message's turn. A
 // write that fails ends the session; an error that is ctx's or ErrSealed does not.
@@ -234,7 +216,7 @@ func (s *Session) Send(ctx context.Context, p []byte, kind Kind) (Outcome, error
 	outcome, err := s.out.message(ctx, p, kind)
 	if err == nil {
 		if s.cfg.TrackData {
-			s.data.Store(s.now())
+			s.data.Store(int64(time.Since(s.opened)))
 		}
 		s.cfg.Traffic.MessagesSent.Add(1)
 		s.cfg.Traffic.BytesSent.Add(int64(len(p)))
@@ -258,16 +240,6 @@ func (s *Session) writeFailed(err error) error {
 	return s.cause
 }
 
-func (s *Session) writeLate() { s.Abort(ErrWriteTimeout) }
-
-// wakeUp leaves a token for who keeps the session alive.
-func (s *Session) wakeUp() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
 // Wake returns a channel that brings a token when a tick is due earlier than Health last said: the
 // first message was written that no PING follows.
 func (s *Session) Wake() <-chan struct{} { return s.wake }
@@ -282,5 +254,27 @@ func (s *Session) Unacknowledged() int64 {
 	return s.out.accounts.unacknowledged()
 }
 
-// now is the time since the session began.
-func (s *Session) now() int64 { return int64(time.Since(s.opened)) }
+// tasks are the goroutines of a session.
+type tasks struct {
+	mu      sync.Mutex // guards ended
+	ended   bool       // none is started any more
+	running sync.WaitGroup
+}
+
+// start runs f, which may wait for the stream, on a goroutine of its own. It does nothing once wait
+// was called.
+func (t *tasks) start(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.ended {
+		t.running.Go(f)
+	}
+}
+
+// wait waits until all goroutines have ended.
+func (t *tasks) wait() {
+	t.mu.Lock()
+	t.ended = true
+	t.mu.Unlock()
+	t.running.Wait()
+}
