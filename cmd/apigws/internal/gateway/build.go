@@ -33,9 +33,7 @@ func (o *routing) deployment(api *template.API, report *reporter) (*gatewaytest.
 		return nil, err
 	}
 	if api != nil {
-		if err := fromTemplate(cfg, api, targets); err != nil {
-			return nil, err
-		}
+		o.fromTemplate(cfg, api, targets)
 	}
 	if err := o.fromFlags(cfg, targets); err != nil {
 		return nil, err
@@ -46,8 +44,8 @@ func (o *routing) deployment(api *template.API, report *reporter) (*gatewaytest.
 	return cfg, nil
 }
 
-// fromTemplate puts in what the template has.
-func fromTemplate(cfg *gatewaytest.Config, api *template.API, targets *targets) error {
+// fromTemplate puts in what the template has, but for routes that the flags have.
+func (o *routing) fromTemplate(cfg *gatewaytest.Config, api *template.API, targets *targets) {
 	if cfg.RouteSelection == "" {
 		cfg.RouteSelection = api.RouteSelection
 	}
@@ -62,12 +60,11 @@ func fromTemplate(cfg *gatewaytest.Config, api *template.API, targets *targets) 
 	cfg.StageVariables = variables
 	cfg.Routes = map[string]gatewaytest.Handler{}
 	for _, key := range slices.Sorted(maps.Keys(api.Routes)) {
-		route := api.Routes[key]
-		h, err := targets.integration(key, route.Integration)
-		if err != nil {
-			return err
+		if slices.ContainsFunc(o.routes, func(r string) bool { return strings.HasPrefix(r, key+"=") }) {
+			continue
 		}
-		cfg.Routes[key] = h
+		route := api.Routes[key]
+		cfg.Routes[key] = targets.integration(key, route.Integration)
 		throttle := api.Throttle
 		if route.Throttle != nil {
 			throttle = *route.Throttle
@@ -78,7 +75,6 @@ func fromTemplate(cfg *gatewaytest.Config, api *template.API, targets *targets) 
 		}
 		cfg.RouteSettings[key] = s
 	}
-	return nil
 }
 
 // fromFlags puts in what the flags say, in place of what the template has.

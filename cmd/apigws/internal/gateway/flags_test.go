@@ -97,11 +97,15 @@ func TestRoutes(t *testing.T) {
 
 // A flag takes the place of what the template has.
 func TestRouteOverTemplate(t *testing.T) {
-	p := serve(t, "--template", templates+"chat.yaml", "--lambda", "http://127.0.0.1:1",
-		"--route", "$connect=mock", "--route", "$disconnect=mock", "--route", "sendmessage=echo")
+	p := serve(t, "--template", templates+"chat.yaml", "--route", "$connect=mock", "--route", "sendmessage=echo")
 	c := p.dial()
 	c.send(`{"message":"sendmessage"}`)
 	c.want("sendmessage")
+	want := "route $disconnect: function OnDisconnectFunction is nowhere: give --lambda URL, or " +
+		"--lambda OnDisconnectFunction=URL; it fails\n"
+	if p.err.String() != want {
+		t.Errorf("standard error: %s", p.err)
+	}
 }
 
 func TestAuthorizerFlag(t *testing.T) {
@@ -174,26 +178,26 @@ func TestVerbose(t *testing.T) {
 func TestWrongFlags(t *testing.T) {
 	template := []string{"--template", templates + "chat.yaml"}
 	for want, args := range map[string][]string{
-		"no such file":                        {"--template", "none"},
-		"--parameter \"x\"":                   append(template, "--parameter", "x"),
-		"where is function OnConnectFunction": template,
-		"want KEY=TARGET":                     {"--route", "x"},
-		`no target "ftp://x"`:                 {"--route", "a=ftp://x"},
-		`no target "lambda:"`:                 {"--route", "a=lambda:"},
-		"--lambda \"x\"":                      {"--lambda", "x"},
-		"the URL has no path":                 {"--lambda", "http://x/y"},
-		"there is no such route":              {"--route-response", "x"},
-		"want lambda:NAME, or none":           {"--authorizer", "x"},
-		"--identity-source goes with":         {"--identity-source", "context.x"},
-		"--stage-variable \"x\"":              {"--stage-variable", "x"},
-		"--demo has one value":                {"--demo", "x"},
-		"where is function f":                 {"--authorizer", "lambda:f"},
-		"reserved":                            {"--route", "$mine=echo"},
-		"RouteSelection":                      {"--route-selection", "$x"},
-		"want . or [":                         {"--route-selection", "$request.bodyx"},
-		"IdentitySources":                     {"--authorizer", "lambda:f", "--lambda", "http://x", "--identity-source", "x"},
-		"bind":                                {"--addr", "192.0.2.1:0"},
-		"whoever reaches the inspector":       {"--inspect", "0.0.0.0:0"},
+		"no such file":                  {"--template", "none"},
+		"--parameter \"x\"":             append(template, "--parameter", "x"),
+		"want KEY=TARGET":               {"--route", "x"},
+		`no target "ftp://x"`:           {"--route", "a=ftp://x"},
+		`no target "lambda:"`:           {"--route", "a=lambda:"},
+		"--lambda \"x\"":                {"--lambda", "x"},
+		"the URL has no path":           {"--lambda", "http://x/y"},
+		"there is no such route":        {"--route-response", "x"},
+		"want lambda:NAME, or none":     {"--authorizer", "x"},
+		"--identity-source goes with":   {"--identity-source", "context.x"},
+		"--stage-variable \"x\"":        {"--stage-variable", "x"},
+		"--demo has one value":          {"--demo", "x"},
+		"function f is nowhere":         {"--authorizer", "lambda:f"},
+		"function g is nowhere":         {"--route", "a=lambda:g"},
+		"reserved":                      {"--route", "$mine=echo"},
+		"RouteSelection":                {"--route-selection", "$x"},
+		"want . or [":                   {"--route-selection", "$request.bodyx"},
+		"IdentitySources":               {"--authorizer", "lambda:f", "--lambda", "http://x", "--identity-source", "x"},
+		"bind":                          {"--addr", "192.0.2.1:0"},
+		"whoever reaches the inspector": {"--inspect", "0.0.0.0:0"},
 	} {
 		cmd := command(io.Discard, io.Discard, append([]string{"--addr", "127.0.0.1:0"}, args...)...)
 		err := cmd.ExecuteContext(t.Context())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -226,7 +227,7 @@ func (s *served) redeploy() {
 }
 
 // stage is that of the running gateway.
-func (s *served) stage() string { return filepath.Base(s.gateway.URL) }
+func (s *served) stage() string { return path.Base(s.gateway.URL) }
 
 // A source is the file of a template.
 type source struct {

@@ -52,20 +52,28 @@ type targets struct {
 	report    *reporter
 }
 
-// integration returns the Handler of a route of the template.
-func (t *targets) integration(key string, in template.Integration) (gatewaytest.Handler, error) {
+// integration returns the Handler of a route of the template. What cannot be served fails when it is
+// asked, and the others are served.
+func (t *targets) integration(key string, in template.Integration) gatewaytest.Handler {
+	var h gatewaytest.Handler
+	err := errors.New("the integration of the template is not supported")
 	switch in.Kind {
 	case template.Lambda:
-		return t.lambda(key, in.Function)
+		h, err = t.lambda(key, in.Function)
 	case template.HTTP:
-		return t.http(key, in.URL, in.Parameters)
+		h, err = t.http(key, in.URL, in.Parameters)
 	case template.Mock:
-		return mock, nil
+		h, err = mock, nil
 	}
-	err := errors.New("the integration of the template is not supported")
+	if err == nil {
+		return h
+	}
+	if in.Kind != template.Unsupported { // which the notes of the template have told
+		t.report.warn("route %s: %v; it fails", key, err)
+	}
 	return t.report.failures(key, func(context.Context, *gatewaytest.Event) (*gatewaytest.Response, error) {
 		return nil, err
-	}), nil
+	})
 }
 
 // flag returns the Handler of a --route.
@@ -90,7 +98,7 @@ func (t *targets) endpoint(function string) (endpoint, error) {
 		e, ok = t.endpoints[""]
 	}
 	if !ok {
-		return e, fmt.Errorf("where is function %s? Give --lambda URL, or --lambda %s=URL", function, function)
+		return e, fmt.Errorf("function %s is nowhere: give --lambda URL, or --lambda %s=URL", function, function)
 	}
 	if e.function == "" {
 		e.function = function

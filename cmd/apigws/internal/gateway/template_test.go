@@ -107,6 +107,39 @@ func TestTemplateAuthorizer(t *testing.T) {
 	}
 }
 
+// A route that cannot be served fails, and the others are served.
+func TestTemplateInPart(t *testing.T) {
+	file := write(t, `
+Resources:
+  Api:
+    Type: AWS::ApiGatewayV2::Api
+    Properties: {ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}
+  Connect:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: $connect, Target: !Sub 'integrations/${Mock}'}
+  Mock:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties: {ApiId: !Ref Api, IntegrationType: MOCK}
+  Web:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: web, Target: !Sub 'integrations/${Http}'}
+  Http:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: HTTP_PROXY
+      IntegrationUri: http://127.0.0.1:9/{id}
+      RequestParameters: {integration.request.path.id: context.connectionId}
+`)
+	p := serve(t, "--template", file)
+	c := p.dial()
+	c.send(`{"action":"web"}`)
+	c.want("Internal server error")
+	if err := p.err.String(); !strings.Contains(err, `route web: HTTPProxy: "integration.request.path.id"`) {
+		t.Errorf("standard error: %s", err)
+	}
+}
+
 func TestTemplateServerless(t *testing.T) {
 	url := lambda(t, functions{
 		"Authorize": func(invocation) any { return errors.New("Unauthorized") },
