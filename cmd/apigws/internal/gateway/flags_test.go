@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -122,14 +123,40 @@ func TestAuthorizerFlag(t *testing.T) {
 }
 
 func TestLimitsAndFaults(t *testing.T) {
-	p := serve(t, "--max-frame", "10", "--push-copies", "1")
+	closed := func(args ...string) websocket.StatusCode {
+		t.Helper()
+		_, _, err := serve(t, args...).dial().Read(t.Context())
+		return websocket.CloseStatus(err)
+	}
+	for want, args := range map[string][]string{
+		"1001": {"--idle", "20ms"}, "-1": {"--idle", "20ms", "--abrupt-idle"}, "1001 ": {"--lifetime", "20ms", "--idle", "-1s"},
+	} {
+		if got := closed(args...); fmt.Sprint(int(got)) != strings.TrimSpace(want) {
+			t.Errorf("%v: %d, want %s", args, got, want)
+		}
+	}
+
+	p := serve(t, "--max-frame", "10", "--push-copies", "1", "--connect-rate", "1")
 	c := p.dial()
+	if c, status := p.try(""); c != nil || status != 429 {
+		t.Errorf("the second connection of a second: %d", status)
+	}
 	c.send("hello")
 	c.want("hello")
 	c.want("hello")
 	c.send("more than ten")
 	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != 1009 {
 		t.Errorf("a frame that is too large: %v", err)
+	}
+
+	for _, args := range [][]string{{"--latency", "100ms"}, {"--push-delay", "100ms"}, {"--rate", "100"}} {
+		c := serve(t, args...).dial()
+		before := time.Now()
+		c.send("hello, everybody") // 18 bytes in a frame from the gateway
+		c.want("hello")
+		if took := time.Since(before); took < 100*time.Millisecond {
+			t.Errorf("%v: the echo came after %v", args, took)
+		}
 	}
 }
 

@@ -30,6 +30,9 @@ func TestObserve(t *testing.T) {
 	for _, o := range append(all, observations[2:]...) {
 		r.observe(o)
 	}
+	if !r.lost.Load() {
+		t.Error("nothing is to be reconciled after a loss")
+	}
 	c, lines, _ := r.recorder.Connection("c1", 0)
 	if c.IP != "127.0.0.1" || c.UserAgent != "me" || c.In != 1 || c.Out != 3 || c.Pings != 1 || c.Code != 1001 || len(lines) != 4 {
 		t.Errorf("%+v, %d lines", c, len(lines))

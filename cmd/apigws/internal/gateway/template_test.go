@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const templates = "../template/testdata/"
@@ -141,24 +143,62 @@ Resources:
 }
 
 func TestTemplateServerless(t *testing.T) {
+	var color string
 	url := lambda(t, functions{
-		"Authorize": func(invocation) any { return errors.New("Unauthorized") },
-		"Connect":   ok, "Default": ok,
-		"Send": func(in invocation) any { return object{"statusCode": 200, "body": in.RequestContext.RouteKey} },
+		"Authorize": func(in invocation) any { return errors.New(in.Headers["Authorization"]) },
+		"Connect": func(in invocation) any {
+			color = in.StageVariables["color"]
+			return ok(in)
+		},
+		"Default": ok,
+		"Send":    func(in invocation) any { return object{"statusCode": 200, "body": in.RequestContext.RouteKey} },
 	})
 	args := []string{"--template", templates + "serverless.yaml", "--lambda", url}
 	p := serve(t, args...)
-	if c, status := p.try("", "Authorization", "x"); c != nil || status != 401 {
+	if !strings.HasSuffix(p.URL, "/v1") {
+		t.Errorf("URL %s", p.URL)
+	}
+	if c, status := p.try("", "Authorization", "Unauthorized"); c != nil || status != 401 {
 		t.Errorf("unauthorized: %d", status)
 	}
-	p = serve(t, append(args, "--authorizer", "none")...)
-	if !strings.HasSuffix(p.URL, "/v1") {
+	if err := p.err.String(); strings.Contains(err, "authorizer: ") {
+		t.Errorf("a refusal is not a failure: %s", err)
+	}
+	if c, status := p.try("", "Authorization", "no table"); c != nil || status != 500 {
+		t.Errorf("the authorizer failed: %d", status)
+	}
+	if err := p.err.String(); !strings.Contains(err, "authorizer: function failed: Error: no table\n") {
+		t.Errorf("standard error: %s", err)
+	}
+	p = serve(t, append(args, "--authorizer", "none", "--stage-variable", "color=green", "--stage", "dev")...)
+	if !strings.HasSuffix(p.URL, "/dev") {
 		t.Errorf("URL %s", p.URL)
 	}
 	c := p.dial()
 	c.send(`{"action":"quiet"}`) // no route response: no answer
 	c.send(`{"action":"send-message"}`)
 	c.want("send-message")
+	if color != "green" {
+		t.Errorf("color %q", color)
+	}
+}
+
+// An authorizer that cannot be read ends the start, unless the user goes on without it.
+func TestTemplateWithoutAuthorizer(t *testing.T) {
+	file := write(t, `
+Resources:
+  Api:
+    Type: AWS::Serverless::WebSocketApi
+    Properties:
+      RouteSelectionExpression: $request.body.action
+      Auth: {AuthType: CUSTOM, AuthArn: !ImportValue authorizer}
+      Routes: {a: {FunctionArn: f}}
+`)
+	err := command(io.Discard, io.Discard, "--addr", "127.0.0.1:0", "--template", file).ExecuteContext(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "--authorizer none") {
+		t.Errorf("with it: %v", err)
+	}
+	serve(t, "--template", file, "--authorizer", "none").dial()
 }
 
 // A change is taken up while a client is connected; what makes no sense changes nothing.
@@ -178,7 +218,10 @@ Resources:
 		return object{"statusCode": 200, "body": "from " + in.RequestContext.RouteKey}
 	}})
 	file := write(t, before)
-	p := serve(t, "--template", file, "--lambda", url, "--stage", "dev")
+	p := serve(t, "--template", file, "--lambda", url)
+	if !strings.HasSuffix(p.URL, "/default") {
+		t.Errorf("URL %s", p.URL)
+	}
 	c := p.dial()
 	c.send(`{"action":"a"}`)
 	c.want("from a")
@@ -214,7 +257,51 @@ Resources:
 	change("Type: AWS::Serverless::WebSocketApi", "Type: AWS::Serverless::HttpApi")
 	c.send(`{"action":"a"}`)
 	c.want("Internal server error") // still
-	change("x", "x")
+	change("Properties:\n", "Properties:\n      StageName: other\n")
+	if !strings.Contains(p.err.String(), "the stage default is served until the next start") {
+		t.Errorf("standard error: %s", p.err)
+	}
 	c.send(`{"action":"a"}`)
 	c.want("from a")
+}
+
+// A change is seen by time, by size and by a file that takes the place of another.
+func TestChanged(t *testing.T) {
+	noon := time.Date(2026, 11, 24, 12, 0, 0, 0, time.Local)
+	file := write(t, "a")
+	touch := func(at time.Time) {
+		t.Helper()
+		if err := os.Chtimes(file, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	touch(noon)
+	f := &source{file: file}
+	want := func(changed bool, what string) {
+		t.Helper()
+		if f.changed() != changed {
+			t.Errorf("%s: %v", what, !changed)
+		}
+		f.seen, _ = os.Stat(file)
+	}
+	want(true, "a file that was not read")
+	want(false, "no change")
+	touch(noon.Add(time.Second))
+	want(true, "another time")
+	if err := os.WriteFile(file, []byte("ab"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	touch(noon.Add(time.Second))
+	want(true, "another size")
+	if err := errors.Join(os.Rename(file, file+".old"), os.WriteFile(file, []byte("xy"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	touch(noon.Add(time.Second))
+	want(true, "another file")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if f.changed() {
+		t.Error("a file that is away for a moment is a change")
+	}
 }

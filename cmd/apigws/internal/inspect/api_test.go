@@ -203,9 +203,14 @@ func TestFreezeSlow(t *testing.T) {
 		t.Errorf("read %q", msg)
 	}
 
-	f.post(conn, "slow", `{"bytesPerSecond": 1024, "latencyMillis": 5}`)
-	if f.get("api/connections/"+conn.ID(), &shown); shown.Slow == nil || *shown.Slow != (Slow{1024, 5}) || shown.Frozen {
+	f.post(conn, "slow", `{"bytesPerSecond": 1048576, "latencyMillis": 100}`)
+	if f.get("api/connections/"+conn.ID(), &shown); shown.Slow == nil || *shown.Slow != (Slow{1 << 20, 100}) || shown.Frozen {
 		t.Errorf("slow: %+v", shown)
+	}
+	before := time.Now()
+	f.post(conn, "push", "two")
+	if _, msg, err := c.Read(t.Context()); err != nil || string(msg) != "two" || time.Since(before) < 100*time.Millisecond {
+		t.Errorf("read %q, %v after %v", msg, err, time.Since(before))
 	}
 	f.post(conn, "slow", "")
 	shown = Conn{}

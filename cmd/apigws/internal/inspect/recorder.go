@@ -126,6 +126,9 @@ func (r *Recorder) Record(e Event) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if e.Kind == Connect && r.conns[e.Conn] != nil {
+		return // it was told of already
+	}
 	r.seq++
 	e.Seq = r.seq
 	r.count(&e)
@@ -165,7 +168,7 @@ func (r *Recorder) count(e *Event) {
 
 // connection applies an event to its connection, with mu held.
 func (r *Recorder) connection(e *Event, text string) {
-	if e.Kind == Connect && r.conns[e.Conn] == nil {
+	if e.Kind == Connect {
 		r.conns[e.Conn] = &record{Conn: Conn{
 			ID: e.Conn, Number: r.counts.Connects, Open: true, ConnectedAt: e.Time, LastAt: e.Time, IP: e.IP, UserAgent: e.UserAgent,
 		}}

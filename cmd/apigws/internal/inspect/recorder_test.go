@@ -21,6 +21,7 @@ func TestRecorderCounts(t *testing.T) {
 	r.Record(Event{Kind: Push, Conn: id, Data: []byte("hi"), Time: at.Add(time.Second)})
 	r.Record(Event{Kind: Failed, Conn: id, Data: []byte("no"), Time: at.Add(2 * time.Second)})
 	r.Record(Event{Kind: Ping, Conn: id, Time: at.Add(3 * time.Second)})
+	r.Record(Event{Kind: Connect, Conn: id}) // a second one changes nothing
 	r.Record(Event{Kind: Refused, Code: 403})
 	r.Record(Event{Kind: Message, Conn: "unknown", Data: []byte("x")})
 

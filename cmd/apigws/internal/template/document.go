@@ -80,8 +80,11 @@ type converter struct {
 
 // value converts a node. Path is where it is: "" is the root, "Resources" the mapping below it.
 func (c *converter) value(n *yaml.Node, depth int, path string) (any, error) {
-	if c.nodes++; c.nodes > mostNodes || depth > 100 {
-		return nil, fmt.Errorf("line %d: the template is too large or nested too deeply", n.Line)
+	if c.nodes++; c.nodes > mostNodes {
+		return nil, fmt.Errorf("line %d: the template is too large", n.Line)
+	}
+	if depth > 100 {
+		return nil, fmt.Errorf("line %d: the template is nested too deeply", n.Line)
 	}
 	v, err := c.untagged(n, depth, path)
 	if err != nil {

@@ -37,7 +37,7 @@ Resources:
 		{"no selection, SAM", strings.Replace(serverless, "RouteSelectionExpression", "Name", 1), "RouteSelectionExpression is missing"},
 		{"no routes, SAM", serverless, "Routes is missing"},
 		{"unknown authorization", api + "  R: {Type: 'AWS::ApiGatewayV2::Route', Properties: " +
-			"{ApiId: !Ref Api, RouteKey: $connect, AuthorizationType: JWT}}", "--authorizer none"},
+			"{ApiId: !Ref Api, RouteKey: $connect, AuthorizationType: JWT}}", `"JWT" is not supported`},
 		{"no such authorizer", connect + "none}", "no authorizer"},
 		{"authorizer elsewhere", connect + "!Ref A}\n  A: {Type: 'AWS::ApiGatewayV2::Authorizer', Properties: " +
 			"{ApiId: !Ref Api, AuthorizerType: REQUEST, AuthorizerUri: !ImportValue authorizer}}", "--authorizer none"},

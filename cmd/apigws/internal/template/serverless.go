@@ -58,30 +58,23 @@ func (p *parser) withGlobals(props map[string]any) map[string]any {
 	return merged
 }
 
-// overlay merges as SAM does: mappings by key, lists one after the other, and of all else the
-// second.
+// overlay merges as SAM does: mappings by key, and of all else the second. (SAM puts lists one
+// after the other, but what is read here has none.)
 func overlay(under, over any) any {
-	switch over := over.(type) {
-	case map[string]any:
-		m, ok := under.(map[string]any)
-		_, _, call1 := intrinsic(m)
-		if _, _, call2 := intrinsic(over); !ok || call1 || call2 {
-			return over
-		}
-		merged := maps.Clone(m)
-		for k, v := range over {
-			if below, ok := merged[k]; ok {
-				v = overlay(below, v)
-			}
-			merged[k] = v
-		}
-		return merged
-	case []any:
-		if list, ok := under.([]any); ok {
-			return slices.Concat(list, over)
-		}
+	m1, ok1 := under.(map[string]any)
+	m2, ok2 := over.(map[string]any)
+	_, _, call1 := intrinsic(m1)
+	if _, _, call2 := intrinsic(m2); !ok1 || !ok2 || call1 || call2 {
+		return over
 	}
-	return over
+	merged := maps.Clone(m1)
+	for k, v := range m2 {
+		if below, ok := merged[k]; ok {
+			v = overlay(below, v)
+		}
+		merged[k] = v
+	}
+	return merged
 }
 
 func (p *parser) serverlessAuth(api *API, auth *resource) error {

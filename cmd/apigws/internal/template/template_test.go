@@ -112,6 +112,23 @@ func TestServerless(t *testing.T) {
 	}
 }
 
+// The name of an authorizer's function may be in a stage variable, too.
+func TestAuthorizerStageVariable(t *testing.T) {
+	api, _, err := Parse([]byte(`
+Resources:
+  Api:
+    Type: AWS::Serverless::WebSocketApi
+    Properties:
+      RouteSelectionExpression: $request.body.action
+      StageVariables: {auth: my-authorizer}
+      Auth: {AuthType: CUSTOM, AuthArn: 'arn:aws:lambda:us-east-1:1:function:${stageVariables.auth}'}
+      Routes: {a: {FunctionArn: f}}
+`), Options{})
+	if err != nil || api.Authorizer.Function != "my-authorizer" {
+		t.Errorf("%+v, %v", api, err)
+	}
+}
+
 // JSON with tabs, which is no YAML.
 func TestJSON(t *testing.T) {
 	api, notes, err := Parse([]byte(`{
