@@ -90,9 +90,11 @@ func TestRawRequests(t *testing.T) {
 			"GET " + gone + " HTTP/1.1\r\nHost: x\r\n\r\n", []int{410, 410}},
 		"a body nobody reads": {"PUT /other HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello" +
 			"GET " + gone + " HTTP/1.1\r\nHost: x\r\n\r\n", []int{403, 410}},
+		"too large a body": {"POST " + gone + " HTTP/1.1\r\nHost: x\r\nContent-Length: 8388608\r\n\r\n" +
+			strings.Repeat("x", 8<<20), []int{413}},
 		"a chunked body": {"POST " + gone + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" +
 			"GET " + gone + " HTTP/1.1\r\nHost: x\r\n\r\n", []int{410, 410}},
-		"100-continue": {"POST " + gone + " HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
+		"100-continue": {"POST " + gone + " HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\nx",
 			[]int{100, 410}},
 		"HEAD": {"HEAD /other HTTP/1.1\r\nHost: x\r\n\r\n" + "GET " + gone + " HTTP/1.1\r\nHost: x\r\n\r\n", []int{403, 410}},
 	} {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 )
@@ -89,8 +90,10 @@ func (l *listener) remove(conn net.Conn) {
 	delete(l.conns, conn)
 }
 
-// mostHeader is how many bytes the line and the header of a request may have.
-const mostHeader = 1 << 20
+const (
+	mostHeader = 1 << 20  // bytes of the line and the header of a request
+	mostUnread = 64 << 20 // bytes of a body that nobody wanted to read
+)
 
 // serveConn serves the requests of a connection, one after the other.
 func (l *listener) serveConn(raw net.Conn) {
@@ -154,7 +157,7 @@ func (e *exchange) serve(r *http.Request) bool {
 	defer cancel()
 	r = r.WithContext(ctx)
 	r.RemoteAddr, r.TLS = e.conn.RemoteAddr().String(), e.state
-	if r.Header.Get("Expect") == "100-continue" {
+	if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		io.WriteString(e.conn, "HTTP/1.1 100 Continue\r\n\r\n")
 	}
 	e.stop = func() {}
@@ -166,13 +169,13 @@ func (e *exchange) serve(r *http.Request) bool {
 	if e.hijacked || e.status == 0 && ctx.Err() != nil { // there is nobody to answer
 		return false
 	}
-	// What the gateway did not want to read, up to a limit.
-	n, err := io.Copy(io.Discard, io.LimitReader(r.Body, mostHeader))
+	// The rest of the body, so that the answer is not lost in the reset of an early close.
+	n, err := io.Copy(io.Discard, io.LimitReader(r.Body, mostUnread))
 	e.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	resp := http.Response{
 		StatusCode: e.status, ProtoMajor: 1, ProtoMinor: 1, Request: r, Header: e.header,
 		Body: io.NopCloser(&e.body), ContentLength: int64(e.body.Len()),
-		Close: r.Close || !r.ProtoAtLeast(1, 1) || n == mostHeader || err != nil,
+		Close: r.Close || !r.ProtoAtLeast(1, 1) || n == mostUnread || err != nil,
 	}
 	if e.status == 0 {
 		resp.StatusCode = http.StatusOK

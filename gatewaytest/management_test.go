@@ -129,7 +129,7 @@ func TestAuthorizeManagementOfTooMuch(t *testing.T) {
 	}}
 	bubble(t, cfg, func(t *testing.T, s *gatewaytest.Server) {
 		c := dial(t, s)
-		for n, want := range map[int]int{128 << 10: 200, 128<<10 + 1: 413, 128<<10 + 2: 413, 300 << 10: 413} {
+		for n, want := range map[int]int{128 << 10: 200, 128<<10 + 1: 413, 128<<10 + 2: 413, 300 << 10: 413, 8 << 20: 413} {
 			resp, _ := call(t, s, "POST", "/@connections/"+c.id, strings.Repeat("x", n))
 			if resp.StatusCode != want {
 				t.Errorf("%d bytes: %s, want %d", n, resp.Status, want)
