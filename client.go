@@ -58,6 +58,7 @@ func New(url string, opts *Options) (*Client, error) {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.line.changed = make(chan struct{})
+	c.line.ended, c.line.reason = c.ctx.Done(), c.status.reason
 	c.status.since = time.Now()
 	c.events = newEvents(c)
 	c.sessions = session.Config{
@@ -114,27 +115,18 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 // error of ctx together with the last failure, if there was one; if the client ends first, it
 // returns why.
 func (c *Client) Ready(ctx context.Context) error {
-	_, err := c.await(ctx, nil)
+	_, err := c.line.await(ctx, nil)
 	if err == nil || err != ctx.Err() {
 		return err
 	}
 	return withLast(err, c.status.lastFailure())
 }
 
-// await returns the connection in use, waiting for one other than not.
-func (c *Client) await(ctx context.Context, not *connection) (*connection, error) {
-	conn, err := c.line.await(ctx, c.ctx.Done(), not)
-	if err == errLineStopped {
-		return nil, c.status.reason()
-	}
-	return conn, err
-}
-
 // Ping sends a PING and returns how long its PONG took. It waits for an open connection first. A
 // connection that is lost meanwhile is an error, not a reason to start over. Cancelling ctx ends
 // the wait and does not cost the connection.
 func (c *Client) Ping(ctx context.Context) (time.Duration, error) {
-	conn, err := c.await(ctx, nil)
+	conn, err := c.line.await(ctx, nil)
 	if err != nil {
 		return 0, err
 	}

@@ -97,7 +97,7 @@ func (conn *Conn) pop(ctx context.Context,
 	}
 	item, ok := pop(conn.connection.early, ctx, conn.usable)
 	if ok {
-		return conn.connection.client.result(item, nil)
+		return conn.connection.client.opts.message(item)
 	}
 	if err := conn.connection.session.Cause(); err != nil { // which also ends the context of OnConnect
 		return nil, err

@@ -96,7 +96,7 @@ func (k *connector) connectOnce(ctx context.Context) (*connection, error) {
 	}
 	c.counters.connects.Add(1)
 	k.made++
-	conn := c.newConnection(stream, k.made)
+	conn := newConnection(c, stream, k.made)
 	if err = k.prepare(ctx, conn, &stream.secrets); err == nil {
 		err = ctx.Err()
 	}

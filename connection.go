@@ -34,7 +34,7 @@ type connection struct {
 }
 
 // newConnection begins the life of a connection whose handshake is done. It must be torn down.
-func (c *Client) newConnection(stream *stream, generation int) *connection {
+func newConnection(c *Client, stream *stream, generation int) *connection {
 	conn := &connection{
 		client:     c,
 		generation: generation,
@@ -133,7 +133,7 @@ func (conn *connection) settle() {
 		conn.releaseEarly()
 	}
 	if lost > 0 && c.sessions.Window == nil {
-		c.recordLoss(lost, conn.session.Cause())
+		c.losses.add(lost, conn.session.Cause())
 	}
 	close(conn.settled)
 }

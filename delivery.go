@@ -18,8 +18,9 @@ import (
 // While Flush waits, up to 4 MiB of messages are received that nobody reads, for the PONG may be
 // behind them. If it is behind more, the error wraps ErrUnconfirmed.
 func (c *Client) Flush(ctx context.Context) error {
-	if c.sessions.Window != nil {
-		if err := c.flushWindow(ctx); err != nil {
+	if w := c.sessions.Window; w != nil {
+		err := c.whileReading(ctx, func(ctx context.Context) error { return w.Flush(ctx, c.done) })
+		if err != nil {
 			return errorf("%w: %w", ErrUnconfirmed, err)
 		}
 		return c.losses.take()
@@ -30,17 +31,6 @@ func (c *Client) Flush(ctx context.Context) error {
 		}
 	}
 	return c.losses.take()
-}
-
-// flushWindow waits until all that is in the window now has left it.
-func (c *Client) flushWindow(ctx context.Context) error {
-	if c.sessions.Window.Len() == 0 {
-		return nil
-	}
-	defer c.makeRoom(nil)()
-	return c.whileReading(ctx, func(ctx context.Context) error {
-		return c.sessions.Window.Flush(ctx, c.done)
-	})
 }
 
 // flush asks for a PONG. That conn is lost is no error here: what it lost is in the accounts when
@@ -72,17 +62,25 @@ func (c *Client) Unconfirmed() [][]byte {
 // losses are the messages lost, or refused, that no Flush has told of.
 type losses struct {
 	mu    sync.Mutex // guards what follows
-	n     int64
+	n     int64      // not told yet
+	total int64
 	cause error // of the last
 }
 
-// recordLoss notes messages that were not acknowledged, for the next Flush.
-func (c *Client) recordLoss(n int64, cause error) {
-	c.counters.unconfirmed.Add(n)
-	c.losses.mu.Lock()
-	defer c.losses.mu.Unlock()
-	c.losses.n += n
-	c.losses.cause = cause
+// add notes messages that were not acknowledged, for the next Flush.
+func (l *losses) add(n int64, cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.n += n
+	l.total += n
+	l.cause = cause
+}
+
+// all returns how many messages there were since the client was made, told or not.
+func (l *losses) all() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.total
 }
 
 // peek returns the error that tells of the losses, or nil.
@@ -144,7 +142,7 @@ func (l *life) reject(cause error) {
 		return
 	}
 	if c.sessions.Window.Suspect() {
-		c.recordLoss(1, cause) // first, for the Flush that waits for the window
+		c.losses.add(1, cause) // first, for the Flush that waits for the window
 		c.sessions.Window.Reject()
 	}
 }

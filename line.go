@@ -2,16 +2,15 @@ package apigws
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 )
 
-// errLineStopped ends a wait for a connection because the client ends.
-var errLineStopped = errors.New("apigws: client ends")
-
 // A line says which connection is in use. The run loop alone sets it.
 type line struct {
+	ended  <-chan struct{} // closed when the client ends
+	reason func() error    // why it does
+
 	current atomic.Pointer[connection] // nil while there is none to write to
 
 	mu      sync.Mutex    // guards what follows
@@ -38,16 +37,16 @@ func (l *line) lastUsed() *connection {
 	return l.last
 }
 
-// await returns the connection in use, waiting for one other than not until ctx ends or stop is
-// closed.
-func (l *line) await(ctx context.Context, stop <-chan struct{}, not *connection) (*connection, error) {
+// await returns the connection in use, waiting for one other than not until ctx ends or the client
+// does.
+func (l *line) await(ctx context.Context, not *connection) (*connection, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		select {
-		case <-stop:
-			return nil, errLineStopped
+		case <-l.ended:
+			return nil, l.reason()
 		default:
 		}
 		if conn := l.current.Load(); conn != nil && conn != not {
@@ -63,7 +62,7 @@ func (l *line) await(ctx context.Context, stop <-chan struct{}, not *connection)
 		select {
 		case <-changed:
 		case <-ctx.Done():
-		case <-stop:
+		case <-l.ended:
 		}
 	}
 }

@@ -24,14 +24,19 @@ import (
 // to acknowledge something (Flush, Ping, Close, a Write with Options.Resend), up to 4 MiB are
 // taken, since the acknowledgement may be behind them.
 func (c *Client) Read(ctx context.Context) ([]byte, error) {
-	return c.result(c.pop(ctx))
+	if item, ok := c.queue.Pop(ctx, c.done); ok {
+		return c.opts.message(item)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return nil, c.Err()
 }
 
 // ReadInto is Read into buf[:0], which grows if it must, and returns it. It spares the garbage
 // collector the memory of each message. On an error it returns buf[:0].
 func (c *Client) ReadInto(ctx context.Context, buf []byte) ([]byte, error) {
-	item, err := c.pop(ctx)
-	p, err := c.result(item, err)
+	p, err := c.Read(ctx)
 	if err != nil {
 		return buf[:0], err
 	}
@@ -40,24 +45,10 @@ func (c *Client) ReadInto(ctx context.Context, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-// pop takes the next item from the queue.
-func (c *Client) pop(ctx context.Context) (queue.Item, error) {
-	if item, ok := c.queue.Pop(ctx, c.done); ok {
-		return item, nil
-	}
-	if err := ctx.Err(); err != nil {
-		return queue.Item{}, err
-	}
-	return queue.Item{}, c.Err()
-}
-
-// result makes of an item what Read returns.
-func (c *Client) result(item queue.Item, err error) ([]byte, error) {
-	switch {
-	case err != nil:
-		return nil, err
-	case item.Err != nil:
-		return nil, &TooLargeError{int(item.Size), c.opts.Limits.Message}
+// message makes of an item what Read returns.
+func (o *Options) message(item queue.Item) ([]byte, error) {
+	if item.Err != nil {
+		return nil, &TooLargeError{int(item.Size), o.Limits.Message}
 	}
 	return item.Data, nil
 }

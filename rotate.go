@@ -202,7 +202,7 @@ func (l *life) retire(conn *connection) {
 	c := l.client
 	c.tearing.Go(func() { // the end of the client stops it
 		if c.opts.OnRetire != nil {
-			if _, err := c.await(c.ctx, conn); err == nil {
+			if _, err := c.line.await(c.ctx, conn); err == nil {
 				conn.call(c.ctx, &Conn{connection: conn, retired: true}, func(ctx context.Context, conn *Conn) error {
 					c.opts.OnRetire(ctx, conn)
 					return nil

@@ -56,7 +56,6 @@ type counters struct {
 	rotations                            atomic.Int64
 	lostClosed, lostTimeout, lostNetwork atomic.Int64
 	keepaliveMessages, messagesResent    atomic.Int64
-	unconfirmed                          atomic.Int64
 }
 
 // Stats returns a snapshot. It may be called at any time, also after Close.
@@ -79,7 +78,7 @@ func (c *Client) Stats() Stats {
 		MessagesReceived:  n.MessagesReceived.Load(),
 		BytesReceived:     n.BytesReceived.Load(),
 		MessagesResent:    n.messagesResent.Load(),
-		Unconfirmed:       n.unconfirmed.Load(),
+		Unconfirmed:       c.losses.all(),
 		Dropped:           n.Dropped.Load(),
 		Unread:            c.queue.Len(),
 	}

@@ -31,18 +31,25 @@ func (c *Client) Write(ctx context.Context, p []byte) error {
 	if err := c.opts.checkMessage(p); err != nil {
 		return err
 	}
-	if c.sessions.Window != nil {
-		if err := c.reserve(ctx, len(p)); err != nil {
+	w := c.sessions.Window
+	if w != nil && c.ctx.Err() != nil {
+		return notSent(c.status.reason())
+	}
+	if w != nil && !w.TryReserve(len(p)) {
+		err := c.whileReading(ctx, func(ctx context.Context) error {
+			return w.Reserve(ctx, c.ctx.Done(), len(p))
+		})
+		if err != nil {
 			return notSent(err)
 		}
 	}
 	var conn *connection
 	for {
 		var err error
-		conn, err = c.await(ctx, conn)
+		conn, err = c.line.await(ctx, conn)
 		if err != nil {
-			if c.sessions.Window != nil {
-				c.sessions.Window.Release(len(p))
+			if w != nil {
+				w.Release(len(p))
 			}
 			return notSent(err)
 		}
@@ -52,7 +59,7 @@ func (c *Client) Write(ctx context.Context, p []byte) error {
 			return nil
 		case outcome == session.NotSent:
 			continue // on the next connection
-		case c.sessions.Window != nil:
+		case w != nil:
 			return nil // the window has it
 		case outcome == session.Unconfirmed:
 			return errorf("%w: %w", ErrUnconfirmed, err)
@@ -74,25 +81,12 @@ func (c *Client) WriteJSON(ctx context.Context, v any) error {
 	return c.Write(ctx, p)
 }
 
-// reserve waits for room in the window for n bytes. Room comes with PONGs, which may be behind
-// messages that nobody reads, perhaps because the caller would read them: when even the widened
-// queue is full, reserve gives up rather than wait for what cannot come.
-func (c *Client) reserve(ctx context.Context, n int) error {
-	if c.ctx.Err() != nil {
-		return c.status.reason()
-	}
-	if c.sessions.Window.TryReserve(n) {
-		return nil
-	}
-	defer c.makeRoom(nil)()
-	return c.whileReading(ctx, func(ctx context.Context) error {
-		return c.sessions.Window.Reserve(ctx, c.ctx.Done(), n)
-	})
-}
-
-// whileReading calls wait, again and again as long as it returns because its ctx has ended, until
-// the caller's ctx has ended or the queue of messages has been full for a while.
+// whileReading calls wait, for what comes with PONGs, again and again until it returns something
+// else than the end of its ctx. The PONGs may be behind messages that nobody reads, perhaps because
+// the caller would read them: when even the widened queue has been full for a while, whileReading
+// gives up rather than wait for what cannot come.
 func (c *Client) whileReading(ctx context.Context, wait func(context.Context) error) error {
+	defer c.makeRoom(nil)()
 	for {
 		limited, cancel := context.WithTimeout(ctx, c.opts.Keepalive.Timeout)
 		err := wait(limited)
