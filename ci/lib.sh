@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
-govulncheck=golang.org/x/vuln/cmd/govulncheck@v1.1.4
+govulncheck=golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 step() { printf '\n== %s\n' "$*"; }
 
