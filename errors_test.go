@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,15 +111,15 @@ func TestHookErrorsStayOfTheHook(t *testing.T) {
 	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		for _, inner := range []error{apigws.ErrClosed, apigws.ErrNotSent, apigws.ErrUnconfirmed,
 			&apigws.HandshakeError{StatusCode: 404}, x509.UnknownAuthorityError{}} {
-			attempts := 0
+			var attempts atomic.Int32 // the last may still run when Dial has returned
 			opts := &apigws.Options{Reconnect: clienttest.Every(1e9), Prepare: func(*http.Request) error {
-				attempts++
+				attempts.Add(1)
 				return fmt.Errorf("fetching a token: %w", inner)
 			}}
 			_, err := clienttest.TryDial(t, gw, 1e10, opts)
 			var failed *apigws.HandshakeError
-			if attempts < 5 || !errors.As(err, &failed) {
-				t.Errorf("%v: %d attempts, %v", inner, attempts, err)
+			if attempts.Load() < 5 || !errors.As(err, &failed) {
+				t.Errorf("%v: %d attempts, %v", inner, attempts.Load(), err)
 			}
 			for _, of := range []error{apigws.ErrClosed, apigws.ErrNotSent, apigws.ErrUnconfirmed} {
 				if errors.Is(err, of) {
