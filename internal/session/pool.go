@@ -40,7 +40,7 @@ func alloc(n int) []byte {
 // Recycle gives the memory of a message back. It must not be used any more.
 func Recycle(p []byte) {
 	class := bits.Len(uint(cap(p))) - 1
-	if class < minClass {
+	if class < minClass || class > maxClass {
 		return
 	}
 	recycling.Store(true)
@@ -49,5 +49,5 @@ func Recycle(p []byte) {
 		header = new([]byte)
 	}
 	*header = p[:0]
-	pools[min(class, maxClass)].Put(header)
+	pools[class].Put(header)
 }
