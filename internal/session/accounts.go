@@ -1,9 +1,15 @@
 package session
 
 import (
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
+
+// maxOutstanding is how many PINGs are kept for their PONGs, and those that somebody waits for. A
+// peer that answers none is known to be alive by what else it sends, for as long as it likes.
+const maxOutstanding = 64
 
 // accounts say what became of the messages of one session: how many were put into a batch, how
 // many the socket took, and how many a PONG has acknowledged. PONGs come in order, so the PONG of a
@@ -17,7 +23,12 @@ type accounts struct {
 	acknowledged int64 // of those, how many a PONG has acknowledged
 
 	pings       uint64 // number of the last PING
-	outstanding []ping // those whose PONG is awaited, oldest first; their numbers are consecutive
+	outstanding []ping // those whose PONG is awaited, oldest first
+
+	// What silentSince returns: when a PING left, its number, and how often bytes had come in.
+	silent      time.Time
+	silentPing  uint64
+	silentReads int64
 
 	// unfollowed is when the first message was appended that no PING follows; zero when there
 	// is none.
@@ -27,12 +38,19 @@ type accounts struct {
 // A ping is a PING whose PONG is awaited.
 type ping struct {
 	number   uint64
-	messages int64         // appended before it
-	queued   time.Time     // when it was put into a batch
-	left     time.Time     // when the socket had taken it; zero before
-	reads    int64         // how often bytes had come in when it left
-	done     chan struct{} // closed when its PONG has come; nil if nobody waits
+	messages int64     // appended before it
+	queued   time.Time // when it was put into a batch
+	left     time.Time // when the socket had taken it; zero before
+	waiter   *waiter   // nil if nobody waits
 }
+
+// A waiter is a call of Ping.
+type waiter struct {
+	answered chan struct{} // closed when the PONG has come
+	gone     atomic.Bool   // it does not wait any more
+}
+
+func newWaiter() *waiter { return &waiter{answered: make(chan struct{})} }
 
 // sent returns when p left, or when it was queued if it has not left yet.
 func (p *ping) sent() time.Time {
@@ -49,15 +67,24 @@ func (a *accounts) addMessage() (first bool) {
 	return a.unfollowed.IsZero()
 }
 
-// addPing notes that a PING is put into a batch, and returns its number.
-func (a *accounts) addPing(now time.Time, done chan struct{}) uint64 {
+// addPing notes that a PING is put into a batch, and returns its number. w, when not nil, waits for
+// its PONG.
+func (a *accounts) addPing(now time.Time, w *waiter) uint64 {
 	a.pings++
 	a.unfollowed = time.Time{}
+	if len(a.outstanding) >= maxOutstanding {
+		// Of the newer half, those that nobody waits for. Their PONGs still answer what is kept.
+		const kept = maxOutstanding / 2
+		newer := slices.DeleteFunc(a.outstanding[kept:], func(p ping) bool {
+			return p.waiter == nil || p.waiter.gone.Load()
+		})
+		a.outstanding = a.outstanding[:kept+len(newer)]
+	}
 	a.outstanding = append(a.outstanding, ping{
 		number:   a.pings,
 		messages: a.appended,
 		queued:   now,
-		done:     done,
+		waiter:   w,
 	})
 	return a.pings
 }
@@ -65,9 +92,14 @@ func (a *accounts) addPing(now time.Time, done chan struct{}) uint64 {
 // took notes that the socket has taken a batch: this many messages, and the PINGs up to a number.
 func (a *accounts) took(messages int64, lastPing uint64, now time.Time, reads int64) {
 	a.taken += messages
-	for i := range a.outstanding {
-		if p := &a.outstanding[i]; p.number <= lastPing && p.left.IsZero() {
-			p.left, p.reads = now, reads
+	for i := len(a.outstanding) - 1; i >= 0 && a.outstanding[i].left.IsZero(); i-- {
+		p := &a.outstanding[i]
+		if p.number > lastPing {
+			continue
+		}
+		p.left = now
+		if a.silentSince(reads).IsZero() {
+			a.silent, a.silentPing, a.silentReads = now, p.number, reads
 		}
 	}
 }
@@ -80,11 +112,11 @@ func (a *accounts) pong(payload []byte) (answered ping, acknowledged int64, ok b
 	if err != nil || len(a.outstanding) == 0 || number < a.outstanding[0].number || number > a.pings {
 		return ping{}, 0, false
 	}
-	n := int(number-a.outstanding[0].number) + 1
-	answered = a.outstanding[n-1]
-	for _, p := range a.outstanding[:n] {
-		if p.done != nil {
-			close(p.done)
+	n := 0
+	for ; n < len(a.outstanding) && a.outstanding[n].number <= number; n++ {
+		answered = a.outstanding[n]
+		if answered.waiter != nil {
+			close(answered.waiter.answered)
 		}
 	}
 	kept := copy(a.outstanding, a.outstanding[n:])
@@ -106,10 +138,8 @@ func (a *accounts) lost() int64 { return max(0, a.taken-a.acknowledged) }
 // silentSince returns when the oldest PING left after which nothing came in, given how often
 // bytes have come in; zero if there is none.
 func (a *accounts) silentSince(reads int64) time.Time {
-	for i := range a.outstanding {
-		if p := &a.outstanding[i]; !p.left.IsZero() && p.reads == reads {
-			return p.left
-		}
+	if a.silentReads != reads || len(a.outstanding) == 0 || a.silentPing < a.outstanding[0].number {
+		return time.Time{}
 	}
-	return time.Time{}
+	return a.silent
 }

@@ -13,7 +13,7 @@ func (s *Session) Shut(timeout time.Duration) (answered bool) {
 	s.Seal() // a Send that comes too late is no failure of the session
 	limit := time.AfterFunc(timeout, func() { s.Abort(ErrCloseTimeout) })
 	defer limit.Stop()
-	if err := s.out.close(1000); err != nil && err != ErrSealed {
+	if err := s.out.close(1000); err != nil {
 		s.writeFailed(err)
 	}
 	<-s.dead

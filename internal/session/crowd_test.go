@@ -3,7 +3,6 @@ package session
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"runtime"
 	"sync"
@@ -15,8 +14,8 @@ import (
 	"github.com/apigws/apigws/internal/queue"
 )
 
-// A stuckStream takes its first write when released, the others at once, and
-// counts them. Nothing comes in.
+// A stuckStream takes its first write when released, the others at once, and counts them. Nothing
+// comes in.
 type stuckStream struct {
 	release, closed chan struct{}
 	writes          atomic.Int64
@@ -40,23 +39,16 @@ func (s *stuckStream) Close() error {
 }
 
 func newSession(stream io.ReadWriteCloser) *Session {
-	return New(&Config{
-		Frame:        32 << 10,
-		Message:      128 << 10,
-		WriteTimeout: 10 * time.Second,
-		Traffic:      new(Traffic),
-		Cause:        func(err error) error { return err },
-	}, stream, nil, queue.New())
+	return New(config(), stream, nil, queue.New())
 }
 
 func end(s *Session) {
-	s.Abort(errors.New("test ended"))
+	s.Abort(errEnded)
 	s.Wait()
 }
 
-// Many who write at once share their writes to the socket, over and over: who
-// leads a batch lets those of the last batch join it. They need not run on
-// other cores for that.
+// Many who write at once share their writes to the socket, over and over: who leads a batch lets
+// those of the last batch join it. They need not run on other cores for that.
 func TestACrowdSharesWrites(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
@@ -85,8 +77,7 @@ func TestACrowdSharesWrites(t *testing.T) {
 	})
 }
 
-// Where the processors are wanted by others, a crowd does not wait for them
-// again and again.
+// Where the processors are wanted by others, a crowd does not wait for them again and again.
 func TestACrowdInAHurry(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	s := &sender{shared: 1}
@@ -113,8 +104,8 @@ func TestACrowdInAHurry(t *testing.T) {
 	working.Wait()
 }
 
-// What a message costs before the socket has it: of a lone writer, on a stream
-// that takes all at once.
+// What a message costs before the socket has it: of a lone writer, on a stream that takes all at
+// once.
 func BenchmarkMessage(b *testing.B) {
 	stream := &stuckStream{release: make(chan struct{}), closed: make(chan struct{})}
 	close(stream.release)

@@ -53,10 +53,11 @@ func (s *Session) Health() Health {
 // behind a write that is stuck.
 func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
-	done := make(chan struct{})
-	s.tasks.start(func() { s.sendPing(done) })
+	w := newWaiter()
+	defer w.gone.Store(true)
+	s.tasks.start(func() { s.sendPing(w) })
 	select {
-	case <-done:
+	case <-w.answered:
 		return time.Since(start), nil
 	case <-s.dead:
 		return 0, s.cause
@@ -65,10 +66,9 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// sendPing sends a PING; done, when not nil, is closed when its PONG has come. A failure ends the
-// session.
-func (s *Session) sendPing(done chan struct{}) {
-	if err := s.out.ping(done); err != nil && err != ErrSealed {
+// sendPing sends a PING; w, when not nil, waits for its PONG. A failure ends the session.
+func (s *Session) sendPing(w *waiter) {
+	if err := s.out.ping(w); err != nil && err != ErrSealed {
 		s.writeFailed(err)
 	}
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/apigws/apigws/internal/queue"
@@ -25,8 +26,9 @@ type receiver struct {
 	s           *Session
 	frames      ws.Reader
 	to          *queue.Queue
-	unannounced bool // something was pushed that those who wait for messages do not know of
-	answered    bool // a CLOSE of ours has left
+	unannounced bool        // something was pushed that those who wait for messages do not know of
+	answered    bool        // a CLOSE of ours has left
+	finished    atomic.Bool // the close handshake is: it is for the reader to close the stream
 }
 
 // run passes on what the stream brings until it ends, and then says why.
@@ -43,16 +45,15 @@ func (r *receiver) run() {
 // readEnded ends the session, because of err, and closes the stream.
 func (r *receiver) readEnded(err error) {
 	frame, _ := err.(*CloseFrame)
+	r.finished.Store(frame != nil && r.answered)
 	r.s.end(r.s.cfg.Cause(err), frame)
 	close(r.s.readDone)
 	var breach *ws.Error
 	switch {
-	case !r.answered:
-		r.s.closeStream(true)
-	case frame != nil:
+	case r.finished.Load():
 		r.awaitEOF(false)
 		r.s.closeStream(false)
-	case errors.As(err, &breach):
+	case r.answered && errors.As(err, &breach):
 		r.awaitEOF(true)
 		r.s.closeStream(true)
 	default:
@@ -156,7 +157,7 @@ func (r *receiver) control(m ws.Message) error {
 			}
 			return err
 		}
-		r.answerClose(code) // nothing is sent if it is an answer itself
+		r.answerClose(code) // sends nothing if the frame is an answer itself
 		return &CloseFrame{code, reason}
 	}
 	return nil
@@ -176,19 +177,17 @@ func (r *receiver) pong(payload []byte) {
 	}
 }
 
-// answerClose sends a CLOSE frame. Behind a write that is stuck it does not wait long: why the
-// session ends must not be lost over it.
+// answerClose sends a CLOSE frame, unless one of ours is on its way. Behind a write that is stuck it
+// does not wait long: why the session ends must not be lost over it.
 func (r *receiver) answerClose(code int) {
-	sent := make(chan struct{})
-	r.s.tasks.start(func() {
-		defer close(sent)
-		r.s.out.close(code) // if it fails, the session is ending anyway
-	})
+	r.announce()
+	sent := make(chan error, 1)
+	r.s.tasks.start(func() { sent <- r.s.out.close(code) })
 	late := time.NewTimer(causeWait)
 	defer late.Stop()
 	select {
-	case <-sent:
-		r.answered = true
+	case err := <-sent:
+		r.answered = err == nil // otherwise the session is ending anyway
 	case <-r.s.dead:
 	case <-late.C:
 	}

@@ -27,7 +27,7 @@ type phase int
 const (
 	open    phase = iota
 	sealed        // tracked messages are refused
-	closing       // the CLOSE frame is out: nothing follows it
+	closing       // the CLOSE frame is in a batch: nothing follows it
 	broken        // the stream is broken or closed
 )
 
@@ -54,6 +54,7 @@ type sender struct {
 	mu       sync.Mutex // guards what follows; never held while reading, writing or waiting
 	keys     ws.MaskKeys
 	pending  *batch // takes frames until its leader has the turn
+	last     *batch // has our CLOSE in it; nil as long as there is none
 	phase    phase
 	err      error // why nothing goes out, when broken
 	accounts accounts
@@ -130,16 +131,16 @@ func (s *sender) refusal(kind Kind) error {
 	return nil
 }
 
-// ping sends a PING. done, when not nil, is closed when the PONG has come. After a CLOSE the error
-// is ErrSealed: the session is not to blame.
-func (s *sender) ping(done chan struct{}) error {
+// ping sends a PING. w, when not nil, waits for the PONG. After a CLOSE the error is ErrSealed: the
+// session is not to blame.
+func (s *sender) ping(w *waiter) error {
 	s.mu.Lock()
 	if err := s.refusal(Untracked); err != nil {
 		s.mu.Unlock()
 		return err
 	}
 	b, leads := s.join()
-	s.appendPing(b, done)
+	s.appendPing(b, w)
 	end := len(b.buf)
 	s.mu.Unlock()
 	_, err := s.finish(b, leads, end)
@@ -147,9 +148,9 @@ func (s *sender) ping(done chan struct{}) error {
 }
 
 // appendPing appends a PING to b; s.mu is held.
-func (s *sender) appendPing(b *batch, done chan struct{}) {
+func (s *sender) appendPing(b *batch, w *waiter) {
 	s.pings.Add(1)
-	b.lastPing = s.accounts.addPing(time.Now(), done)
+	b.lastPing = s.accounts.addPing(time.Now(), w)
 	var payload [20]byte
 	b.buf = ws.AppendControl(b.buf, ws.Ping, strconv.AppendUint(payload[:0], b.lastPing, 10), &s.keys)
 }
@@ -169,10 +170,16 @@ func (s *sender) pong(payload []byte) {
 	s.finish(b, leads, end)
 }
 
-// close sends a CLOSE frame. If anything is not acknowledged, a PING goes before it: its PONG comes
-// before the answer to the CLOSE, and also from a peer that answers no CLOSE.
+// close sends a CLOSE frame, or waits for the one that is on its way. It returns nil once that has
+// left. If anything is not acknowledged, a PING goes before it: its PONG comes before the answer to
+// the CLOSE, and also from a peer that answers no CLOSE.
 func (s *sender) close(code int) error {
 	s.mu.Lock()
+	if b := s.last; b != nil {
+		s.mu.Unlock()
+		<-b.done
+		return b.err
+	}
 	if err := s.refusal(Untracked); err != nil {
 		s.mu.Unlock()
 		return err
@@ -182,7 +189,8 @@ func (s *sender) close(code int) error {
 		s.appendPing(b, nil)
 	}
 	b.buf = ws.AppendClose(b.buf, code, &s.keys)
-	s.phase = closing
+	b.follow()
+	s.last, s.phase = b, closing
 	end := len(b.buf)
 	s.mu.Unlock()
 	_, err := s.finish(b, leads, end)

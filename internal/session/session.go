@@ -92,7 +92,7 @@ type Session struct {
 	opened time.Time
 
 	out sender
-	in  receiver // only the goroutine that reads uses it
+	in  receiver // only the goroutine that reads uses it, but for finished
 
 	// Instants count from opened.
 	heard   atomic.Int64 // when bytes last came in
@@ -174,10 +174,13 @@ func (s *Session) Cause() error {
 }
 
 // Abort ends the session without a close handshake. What its kernel still holds is dropped, so that
-// it does not arrive after what a later connection carries. Only the first cause counts.
+// it does not arrive after what a later connection carries. Only the first cause counts. Once a
+// close handshake is finished, Abort does nothing.
 func (s *Session) Abort(cause error) {
 	s.end(cause, nil)
-	s.closeStream(true)
+	if !s.in.finished.Load() {
+		s.closeStream(true)
+	}
 }
 
 // end says that the session has ended, and why. Only the first call counts: who reads, who writes
@@ -222,7 +225,7 @@ func (s *Session) Send(ctx context.Context, p []byte, kind Kind) (Outcome, error
 		s.cfg.Traffic.BytesSent.Add(int64(len(p)))
 		return Sent, nil
 	}
-	if err == ErrSealed || err == ctx.Err() {
+	if outcome == NotSent && (err == ErrSealed || err == ctx.Err()) {
 		return outcome, err
 	}
 	return outcome, s.writeFailed(err)
