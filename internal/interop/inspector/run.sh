@@ -17,8 +17,10 @@ find_chromium() {
 }
 if ! chromium=$(find_chromium); then
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-		echo "the check of the inspector needs Chromium, or root and apt-get to install it" >&2
-		exit 1
+		skipped="the inspector in a browser: it needs Chromium, or root and apt-get to install it"
+		echo "SKIPPED: $skipped"
+		[ -z "${CI_SKIPS:-}" ] || echo "$skipped" >>"$CI_SKIPS"
+		exit 0
 	fi
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null

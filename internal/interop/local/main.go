@@ -112,6 +112,8 @@ type runner struct {
 
 // An output is what a command has printed so far.
 type output struct {
+	final bool // nothing more will come
+
 	mu   sync.Mutex // guards text
 	text bytes.Buffer
 }
@@ -155,6 +157,7 @@ func (r *runner) command(ctx context.Context, b block) error {
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%w\n%s", err, r.last)
 	}
+	r.last.final = true
 	return nil
 }
 
@@ -190,11 +193,10 @@ func (r *runner) expect(ctx context.Context, text string) error {
 	defer cancel()
 	for line := range strings.Lines(text) {
 		for !strings.Contains(r.last.String(), strings.TrimSuffix(line, "\n")) {
-			select {
-			case <-time.After(10 * time.Millisecond):
-			case <-ctx.Done():
+			if r.last.final || ctx.Err() != nil {
 				return fmt.Errorf("want %sgot\n%s", line, r.last)
 			}
+			time.Sleep(10 * time.Millisecond)
 		}
 	}
 	return nil
