@@ -136,10 +136,10 @@ func TestLimitsAndFaults(t *testing.T) {
 		}
 	}
 
-	p := serve(t, "--max-frame", "10", "--push-copies", "1", "--connect-rate", "1")
+	p := serve(t, "--max-frame", "10", "--push-copies", "1", "--connect-rate", "0.001")
 	c := p.dial()
 	if c, status := p.try(""); c != nil || status != 429 {
-		t.Errorf("the second connection of a second: %d", status)
+		t.Errorf("the second connection: %d", status)
 	}
 	c.send("hello")
 	c.want("hello")
