@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/apigws/apigws"
 )
 
 // A starter starts the client of a case on the line of the case, after the line was prepared, to
@@ -26,8 +28,8 @@ var cases = []struct {
 	{"dead path while sending, defaults", deadPath(0, 0, 1)},
 	{"400 kbit, the queue of the client", slowUplink(400, 5*time.Second, true)},
 	{"400 kbit, the queue of a router", slowUplink(400, 5*time.Second, false)},
-	{"100 kbit, the queue of the client", slowUplink(100, 10*time.Second, true)},
-	{"100 kbit, the queue of a router", slowUplink(100, 10*time.Second, false)},
+	{"100 kbit, the queue of the client", slowUplink(100, 15*time.Second, true)},
+	{"100 kbit, the queue of a router", slowUplink(100, 15*time.Second, false)},
 	{"frozen", frozen},
 }
 
@@ -159,6 +161,11 @@ func slowUplink(kbits int, timeout time.Duration, own bool) func(*testing.T, sta
 		h, v := judge(t, c)
 		c.logf("%d connections lost; of %d messages %d arrived, %d are unconfirmed and %d lost",
 			lostConnections(h), v.written, v.arrived, v.claimed, v.lost)
+		for _, change := range h.States {
+			if change.From == apigws.StateOpen && change.Err != "" {
+				c.logf("lost after %.1fs: %s", change.At.Sub(h.Writes[0].Start).Seconds(), change.Err)
+			}
+		}
 		check(t, fmt.Sprintf("connections lost at %d kbit/s", kbits), lostConnections(h))
 	}
 }
