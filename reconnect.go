@@ -81,6 +81,7 @@ func (l *life) serve(conn *connection) *connection {
 				l.began = l.began.Add(-keeper.asleep)
 				return next
 			}
+			timer.Reset(0) // the next attempt may be due before the next tick
 		case <-conn.session.Wake():
 			timer.Reset(0)
 		case <-timer.C:
