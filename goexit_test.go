@@ -108,6 +108,7 @@ func TestHooksNeverRunTwiceAtOnce(t *testing.T) {
 		opts := &apigws.Options{Reconnect: clienttest.Every(time.Second)}
 		opts.Reconnect.Retry = func(error) bool { hook(0); return true }
 		opts.Keepalive.IsReply = func([]byte) bool { hook(1); return true }
+		opts.Reconnect.Drain = time.Minute
 		c := clienttest.Dial(t, gw, opts)
 		old := clienttest.Only(t, gw)
 		clienttest.Rotate(t, c)
@@ -115,7 +116,7 @@ func TestHooksNeverRunTwiceAtOnce(t *testing.T) {
 			conn.Send([]byte("reply"))
 			conn.Send([]byte("reply"))
 		}
-		clienttest.Sleep(time.Minute)
+		clienttest.Sleep(2 * time.Minute)
 		if old == clienttest.Only(t, gw) {
 			t.Fatal("no rotation")
 		}
