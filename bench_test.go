@@ -190,4 +190,20 @@ func TestAllocationsPerMessage(t *testing.T) {
 			t.Errorf("Read allocates %v times a message, want 1 at most", n)
 		}
 	})
+	t.Run("ReadInto", func(t *testing.T) {
+		c := dialRaw(t, rawServer(t, flood(128)))
+		buf := make([]byte, 0, 128)
+		read := func() {
+			var err error
+			if buf, err = c.ReadInto(ctx, buf); err != nil || len(buf) != 128 {
+				t.Fatal(len(buf), err)
+			}
+		}
+		for range 1000 { // until the memory that is given back is what is used
+			read()
+		}
+		if n := testing.AllocsPerRun(10_000, read); n != 0 {
+			t.Errorf("ReadInto allocates %v times a message, want 0", n)
+		}
+	})
 }

@@ -88,6 +88,80 @@ func TestReadCancelled(t *testing.T) {
 	})
 }
 
+// A Read that waits after a message was handed over listens to its context, too.
+func TestReadCancelledAfterAMessage(t *testing.T) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
+		for i := range 3 {
+			time.AfterFunc(time.Second, func() { conn.Send(fmt.Append(nil, i)) })
+			if got := clienttest.Read(t, c); got != fmt.Sprint(i) { // it waits, and is handed the message
+				t.Errorf("Read = %q, want %d", got, i)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			start := time.Now()
+			p, err := c.Read(ctx)
+			if err != context.DeadlineExceeded || time.Since(start) != time.Second {
+				t.Errorf("Read = %q, %v after %v, want the end of its context", p, err, time.Since(start))
+			}
+		}
+	})
+}
+
+// ReadInto uses the memory that it is given, grows it if it must, and leaves it to the caller on an
+// error.
+func TestReadInto(t *testing.T) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		conn := clienttest.Only(t, gw)
+		first := make([]byte, 3, 100)
+		buf := first
+		for _, n := range []int{0, 5, 100, 1, 99} {
+			conn.Send([]byte(strings.Repeat("x", n)))
+			got, err := c.ReadInto(t.Context(), buf)
+			if err != nil || string(got) != strings.Repeat("x", n) || &got[:1][0] != &first[0] {
+				t.Errorf("ReadInto = %d bytes, %v, want %d in the memory of the caller", len(got), err, n)
+			}
+			buf = got
+		}
+		conn.Send([]byte(strings.Repeat("y", 5000)))
+		grown, err := c.ReadInto(t.Context(), buf)
+		if err != nil || string(grown) != strings.Repeat("y", 5000) {
+			t.Errorf("ReadInto = %d bytes, %v", len(grown), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		got, err := c.ReadInto(ctx, grown)
+		if err != context.DeadlineExceeded || len(got) != 0 || cap(got) != cap(grown) || &got[:1][0] != &grown[0] {
+			t.Errorf("ReadInto = %d bytes of %d, %v, want the caller's memory back", len(got), cap(got), err)
+		}
+		conn.Send([]byte(strings.Repeat("z", 128<<10+1)))
+		var tooLarge *apigws.TooLargeError
+		if got, err = c.ReadInto(t.Context(), got); !errors.As(err, &tooLarge) || cap(got) != cap(grown) {
+			t.Errorf("ReadInto of what is too large = %d bytes of %d, %v", len(got), cap(got), err)
+		}
+
+		// What Read has returned stays the caller's, whatever ReadInto recycles.
+		conn.Send([]byte("kept"))
+		kept, err := c.Read(t.Context())
+		for range 100 {
+			conn.Send([]byte("gone"))
+			got, _ = c.ReadInto(t.Context(), got)
+		}
+		if err != nil || string(kept) != "kept" || string(got) != "gone" {
+			t.Errorf("%q, %v was read, and then %q", kept, err, got)
+		}
+		c.Close()
+		if got, err = c.ReadInto(t.Context(), got); err != apigws.ErrClosed || cap(got) != cap(grown) {
+			t.Errorf("ReadInto of a closed client = %d bytes of %d, %v", len(got), cap(got), err)
+		}
+		if got, err = c.ReadInto(t.Context(), nil); err != apigws.ErrClosed || len(got) != 0 {
+			t.Errorf("ReadInto(nil) of a closed client = %d bytes, %v", len(got), err)
+		}
+	})
+}
+
 // The messages of a connection are read in order, by however many readers.
 func TestConcurrentReaders(t *testing.T) {
 	const n, readers = 5000, 8
