@@ -59,6 +59,14 @@ func TestAddress(t *testing.T) {
 			t.Errorf("%s: no error", addr)
 		}
 	}
+	all, err := Start(gateway, NewRecorder(), Options{Addr: "0.0.0.0:0", AllowHosts: []string{"devbox.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.Close()
+	if !strings.HasPrefix(all.URL, "http://devbox.example:") {
+		t.Errorf("on all interfaces: %s", all.URL)
+	}
 	i, err := Start(gateway, NewRecorder(), Options{Addr: "127.0.0.1:0", AllowHosts: []string{"devbox.example"}})
 	if err != nil {
 		t.Fatal(err)

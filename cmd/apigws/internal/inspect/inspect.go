@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -74,9 +75,14 @@ func Start(gateway *gatewaytest.Server, recorder *Recorder, opts Options) (*Insp
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	at := l.Addr().(*net.TCPAddr)
+	shown := at.String()
+	if at.IP.IsUnspecified() { // that is no address to ask for
+		shown = net.JoinHostPort(opts.AllowHosts[0], strconv.Itoa(at.Port))
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	i := &Inspector{
-		URL:     "http://" + l.Addr().String() + "/",
+		URL:     "http://" + shown + "/",
 		gateway: gateway, recorder: recorder, started: time.Now(),
 		guard: guard{hosts: opts.AllowHosts}, serving: make(chan struct{}), cancel: cancel,
 	}
