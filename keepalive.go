@@ -20,6 +20,9 @@ type keeper struct {
 	due   time.Time // of the next tick
 	begun bool      // the first keepalive message is out
 
+	// trusted is from when on silence says something: see untilDead.
+	trusted time.Time
+
 	wall   func() time.Time
 	wallT  time.Time     // the wall clock at the last tick
 	monoT  time.Time     // the monotonic clock at the last tick
@@ -44,18 +47,11 @@ func (k *keeper) tick() (next time.Duration, err error) {
 	next = min(now.Truncate(look).Add(look).Sub(now), k.cfg.Interval)
 
 	h := k.conn.session.Health()
-	dead, waiting := k.deadline(&h)
-	switch {
-	case !waiting:
-	case now.Before(dead):
-		next = min(next, dead.Sub(now))
-	case now.Sub(k.due) > k.patience():
-		// The tick is late: the process was frozen, and so was its reader, which has not yet seen
-		// what lies in the socket. Look again after its turn.
-		next = min(next, k.patience())
-	default:
+	wait, waiting := k.untilDead(now, &h)
+	if waiting && wait <= 0 {
 		return 0, errorf("%w within %v", ErrNoPong, k.cfg.Timeout)
 	}
+	next = min(next, wait)
 	if k.cfg.Disabled {
 		return next, nil
 	}
@@ -83,9 +79,24 @@ func (k *keeper) tick() (next time.Duration, err error) {
 	return next, nil
 }
 
-// patience is how late a tick may be that concludes something, and how long after a later one the
-// next follows.
-func (k *keeper) patience() time.Duration { return k.cfg.Timeout / 10 }
+// untilDead returns how long until the connection counts as dead, if a PING is unanswered; 0 or less
+// if it is dead. If this tick is late, the process was frozen, and so was the goroutine that reads,
+// which has not seen yet what lies in the socket: nothing is concluded before it has had its turn,
+// whatever causes another tick.
+func (k *keeper) untilDead(now time.Time, h *session.Health) (wait time.Duration, waiting bool) {
+	patience := k.cfg.Timeout / 10
+	if now.Sub(k.due) > patience {
+		k.trusted = now.Add(patience)
+	}
+	dead, waiting := k.deadline(h)
+	if !waiting {
+		return never, false
+	}
+	if dead.Before(k.trusted) {
+		dead = k.trusted
+	}
+	return dead.Sub(now), true
+}
 
 // deadline returns when the connection counts as dead, if a PING is unanswered. As long as the
 // reader waits for a slow consumer, PONGs are not seen, and there is no deadline; when it goes on,
