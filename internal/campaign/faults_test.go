@@ -18,8 +18,8 @@ import (
 	"github.com/apigws/apigws/internal/clienttest"
 )
 
-// A seed fixes the faults and their times; which goroutine runs first at the same instant is still the
-// scheduler's choice, so a failure may need a few runs to come back: -count 100.
+// A seed fixes the faults and their times; which goroutine runs first at the same instant is still
+// the scheduler's choice, so a failure may need a few runs to come back: -count 100.
 var (
 	campaignSeed   = flag.Uint64("campaign.seed", 0, "run this one round of random faults")
 	campaignRounds = flag.Int("campaign.rounds", 2000, "rounds of random faults")

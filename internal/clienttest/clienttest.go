@@ -1,5 +1,5 @@
-// Package clienttest has helpers for tests that drive a client against the fake gateway, most of them
-// in a bubble of testing/synctest.
+// Package clienttest has helpers for tests that drive a client against the fake gateway, most of
+// them in a bubble of testing/synctest.
 package clienttest
 
 import (
@@ -20,8 +20,8 @@ import (
 // found out while any timer runs.
 const limit = time.Hour
 
-// Bubble runs f in a bubble of testing/synctest with a fake gateway in memory. The gateway is closed
-// after the clients that Dial has made.
+// Bubble runs f in a bubble of testing/synctest with a fake gateway in memory. The gateway is
+// closed after the clients that Dial has made.
 func Bubble(t *testing.T, cfg *gatewaytest.Config, f func(t *testing.T, gw *gatewaytest.Server)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { f(t, gatewaytest.RunInMemory(t, cfg)) })
@@ -30,7 +30,8 @@ func Bubble(t *testing.T, cfg *gatewaytest.Config, f func(t *testing.T, gw *gate
 // Silent returns the configuration of a gateway whose backend answers nothing.
 func Silent() *gatewaytest.Config { return &gatewaytest.Config{Backend: gatewaytest.Silent} }
 
-// Dial connects a client and closes it when the test ends. Without an HTTPClient, opts uses that of gw.
+// Dial connects a client and closes it when the test ends. Without an HTTPClient, opts uses that of
+// gw.
 func Dial(t *testing.T, gw *gatewaytest.Server, opts *apigws.Options) *apigws.Client {
 	t.Helper()
 	c, err := TryDial(t, gw, limit, opts)
@@ -177,8 +178,8 @@ func Numbered(prefix string, n int) []string {
 	return all
 }
 
-// Goroutines counts the goroutines in bubbles. runtime.NumGoroutine would also count what the runtime
-// and earlier tests are busy with.
+// Goroutines counts the goroutines in bubbles. runtime.NumGoroutine would also count what the
+// runtime and earlier tests are busy with.
 func Goroutines() int {
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]

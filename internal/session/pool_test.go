@@ -38,7 +38,8 @@ func TestAllocClasses(t *testing.T) {
 	}
 }
 
-// comesBack reports whether memory of this capacity, given back, is that of a later message of n bytes.
+// comesBack reports whether memory of this capacity, given back, is that of a later message of n
+// bytes.
 func comesBack(t *testing.T, size, n int) bool {
 	for range 100 { // the pool may drop what it was given
 		given := make([]byte, size)

@@ -177,8 +177,8 @@ func (r *receiver) pong(payload []byte) {
 	}
 }
 
-// answerClose sends a CLOSE frame, unless one of ours is on its way. Behind a write that is stuck it
-// does not wait long: why the session ends must not be lost over it.
+// answerClose sends a CLOSE frame, unless one of ours is on its way. Behind a write that is stuck
+// it does not wait long: why the session ends must not be lost over it.
 func (r *receiver) answerClose(code int) {
 	r.announce()
 	sent := make(chan error, 1)
