@@ -5,6 +5,8 @@ step "the examples"
 go run ./examples/quickstart # the first command of the README
 go run ./examples/idle
 go run ./examples/chat -demo
+go run ./examples/resume
+go run ./examples/call
 go run -C examples/service . -demo
 go run ./internal/herd
 
