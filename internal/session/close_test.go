@@ -29,7 +29,7 @@ func (r *rig) closes(after time.Duration, reset bool) {
 		if r.link.isClosed() {
 			r.t.Errorf("the stream is closed within %v", after)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 	}
 	synctest.Wait()
 	if !r.link.isClosed() {
@@ -93,7 +93,7 @@ func TestShutTimesOut(t *testing.T) {
 			}
 			time.Sleep(time.Second - 1)
 			waits(t, shut)
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			must(t, shut, false)
 			r.died(ErrCloseTimeout)
 			r.closes(0, true)
@@ -225,7 +225,7 @@ func TestAnswerBehindAWrite(t *testing.T) {
 				synctest.Wait()
 				time.Sleep(causeWait - 1)
 				r.lives()
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				if !r.IsDead() {
 					t.Fatal("the session waits for a write that is stuck")

@@ -231,7 +231,7 @@ func TestWriteTimeout(t *testing.T) {
 				must(t, sent, result{Sent, nil})
 			}
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		must(t, sent, result{Truncated, ErrWriteTimeout})
 		r.died(ErrWriteTimeout)
 		if r.link.resets.Load() != 1 {
