@@ -26,7 +26,7 @@ func (l *life) run() {
 	if err != nil {
 		l.client.end(err)
 	} else {
-		l.began = time.Now()
+		l.began = conn.session.Opened()
 		l.open(conn)
 	}
 	for conn != nil {
