@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 )
 
@@ -9,8 +11,8 @@ import (
 const (
 	chartWidth  = 860
 	panelWidth  = chartWidth / 2
-	labelWidth  = 64  // the names of the libraries
-	barWidth    = 290 // the longest bar
+	labelWidth  = 94  // the names of the libraries
+	barWidth    = 260 // the longest bar
 	barHeight   = 9
 	barStep     = 13
 	titleHeight = 20 // of a group of bars
@@ -30,8 +32,11 @@ func (r *report) chart() string {
 		for _, t := range throughputs {
 			scenario := transport + ", " + t.name
 			var bars []bar
-			for _, lib := range libraries {
+			for _, lib := range t.libs {
 				ratio := quantile(r.ratios(scenario, lib.name, coder, rate), 0.5)
+				if lib.name == floor.name || math.IsNaN(ratio) {
+					continue
+				}
 				bars = append(bars, bar{lib.name, ratio, fmt.Sprintf("%.2f", ratio)})
 			}
 			y = group(&b, x, y, t.name, bars)
@@ -46,6 +51,9 @@ func (r *report) chart() string {
 	for _, scenario := range r.scenarios(memory) {
 		var kilobytes, seconds []bar
 		for _, lib := range libraries {
+			if !slices.Contains(r.libraries(scenario), lib.name) {
+				continue
+			}
 			kb, s := r.median(scenario, lib.name, memory)/1e3, r.median(scenario, lib.name, keepaliveCPU)
 			kilobytes = append(kilobytes, bar{lib.name, kb, fmt.Sprintf("%.1f KB", kb)})
 			seconds = append(seconds, bar{lib.name, s, fmt.Sprintf("%.1f s", s)})
@@ -94,7 +102,7 @@ func group(b *strings.Builder, x, y int, title string, bars []bar) int {
 	fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\" class=\"strong\">%s</text>\n", x, y-7, title)
 	for _, bar := range bars {
 		class := ""
-		if bar.name == ours {
+		if strings.HasPrefix(bar.name, ours) {
 			class = ` class="ours"`
 		}
 		width := 0.0

@@ -52,7 +52,7 @@ func measureComebacks(ctx context.Context, cfg config, srv *server, r *report) e
 		if !cfg.wants(scenario) {
 			continue
 		}
-		err := interleave(libraries, cfg.comebacks, func(lib library) error {
+		err := interleave(cfg.chosen(libraries), cfg.comebacks, func(lib library) error {
 			comeback := comebackByHand
 			if lib.name == ours {
 				comeback = comebackOfOurs

@@ -5,10 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"runtime"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,44 +25,33 @@ const (
 	goroutines   = "goroutines"
 	perPing      = "CPU µs/PING"
 	keepaliveCPU = "CPU s/hour" // of the keepalives of all clients
+
+	lostConnections = "lost connections" // of all clients, while the keepalives were measured
 )
 
-// An idleRun is a number of clients, of which half an interval is measured.
-// Intervals and timeouts are divided by haste: with 1, which takes a minute and a
-// half for each library, PINGs come at their real rate. A process that sleeps in between pays
-// more for waking up than for the PINGs, and haste makes that look cheaper than
-// it is.
+// An idleRun is a number of clients, of which half an interval is measured. Intervals are divided
+// by haste: with 1, which takes a minute and a half, PINGs come at their real rate. A process that
+// sleeps in between pays more for waking up than for the PINGs, and haste makes that look cheaper
+// than it is.
 type idleRun struct {
 	transport      string
 	clients, haste int
 }
 
-// idleTask is what the process with the clients is told, idleFigures what it
-// answers.
+// idleTask is what the process with the clients is told.
 type idleTask struct {
-	Library, URL   string
-	Clients, Haste int
+	Scenario, Library string
+	Transport         string
+	Clients, Haste    int
 }
 
-type idleFigures struct {
-	Heap, Stack, Goroutines float64       // per client
-	CPU                     time.Duration // per PING
-	Lost                    int64         // connections
-}
+// idleLibraries has apigws without the goroutine of the application that waits in Read, too: the
+// others need theirs, or the PONGs would not be read.
+func idleLibraries() []library { return slices.Insert(slices.Clone(libraries), 1, unread) }
 
-// unread is apigws without the goroutine of the application that waits in Read:
-// the others need theirs, or the PONGs would not be read.
-var unread = library{"apigws, unread", dialUnread}
-
-func idleLibraries() []library {
-	libs := slices.Clone(libraries)
-	if i := slices.IndexFunc(libs, func(l library) bool { return l.name == ours }); i >= 0 {
-		libs = slices.Insert(libs, i+1, unread)
-	}
-	return libs
-}
-
-func measureIdle(ctx context.Context, cfg config, srv *server, r *report) error {
+// measureIdle has the libraries side by side, each in a process with a server of its own, so that
+// whatever the machine does meanwhile hits all alike, and waking up costs all the same.
+func measureIdle(ctx context.Context, cfg config, _ *server, r *report) error {
 	for _, run := range cfg.idle {
 		scenario := fmt.Sprintf("%s, %d idle clients", run.transport, run.clients)
 		if !cfg.wants(scenario) {
@@ -73,72 +61,50 @@ func measureIdle(ctx context.Context, cfg config, srv *server, r *report) error 
 			r.note("%s: left out, %v", scenario, err)
 			continue
 		}
-		err := interleave(idleLibraries(), 1, func(lib library) error {
-			f, err := idleProcess(ctx, idleTask{lib.name, srv.url(run.transport) + "/", run.clients, run.haste})
-			if err != nil {
-				return err
+		libs := cfg.chosen(idleLibraries())
+		records, errs := make([][]record, len(libs)), make([]error, len(libs))
+		var measuring sync.WaitGroup
+		for i, lib := range libs {
+			measuring.Go(func() {
+				t := idleTask{scenario, lib.name, run.transport, run.clients, run.haste}
+				records[i], errs[i] = inChild(ctx, task{Idle: &t}, nil)
+			})
+		}
+		measuring.Wait()
+		for i, lib := range libs {
+			r.records = append(r.records, records[i]...)
+			if lost := r.median(scenario, lib.name, lostConnections); lost > 0 {
+				r.note("%s, %s: %v connections were lost, so its figures are too high.", scenario, lib.name, lost)
 			}
-			if f.Lost > 0 {
-				// Their deadlines are as hasty as their PINGs: the machine was busy.
-				r.note("%s, %s: %d connections were lost, so its figures are too high.", scenario, lib.name, f.Lost)
+			if errs[i] != nil { // the figures of the others are worth having
+				r.note("%s, %s: left out, %v", scenario, lib.name, errs[i])
 			}
-			pingsAnHour := float64(run.clients) * float64(time.Hour) / float64(usual.interval)
-			r.add(scenario, lib.name, heap, f.Heap)
-			r.add(scenario, lib.name, stack, f.Stack)
-			r.add(scenario, lib.name, memory, f.Heap+f.Stack)
-			r.add(scenario, lib.name, goroutines, f.Goroutines)
-			r.add(scenario, lib.name, perPing, f.CPU.Seconds()*1e6)
-			r.add(scenario, lib.name, keepaliveCPU, f.CPU.Seconds()*pingsAnHour)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", scenario, err)
 		}
 	}
 	return nil
 }
 
-func idleProcess(ctx context.Context, task idleTask) (f idleFigures, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return f, err
-	}
-	arg, err := json.Marshal(task)
-	if err != nil {
-		return f, err
-	}
-	cmd := exec.CommandContext(ctx, self, "-idle", string(arg))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return f, err
-	}
-	return f, json.Unmarshal(out, &f)
-}
-
 // runIdle is the process with the clients.
-func runIdle(arg string) error {
-	var task idleTask
-	if err := json.Unmarshal([]byte(arg), &task); err != nil {
-		return err
-	}
+func runIdle(ctx context.Context, t idleTask, r *report) error {
 	libs := idleLibraries()
-	i := slices.IndexFunc(libs, func(l library) bool { return l.name == task.Library })
+	i := slices.IndexFunc(libs, func(l library) bool { return l.name == t.Library })
 	if i < 0 {
-		return fmt.Errorf("no library %q", task.Library)
+		return fmt.Errorf("no library %q", t.Library)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // in case the server has gone
-	defer cancel()
-	f, err := idle(ctx, libs[i], task)
+	srv, err := startServer()
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(f)
+	defer srv.stop()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute) // in case the server has gone
+	defer cancel()
+	return idle(ctx, libs[i], t, srv.url(t.Transport)+"/", r)
 }
 
-func idle(ctx context.Context, lib library, task idleTask) (f idleFigures, err error) {
-	haste := time.Duration(task.Haste)
-	hasty := keepalive{usual.interval / haste, usual.timeout / haste}
+func idle(ctx context.Context, lib library, t idleTask, url string, r *report) error {
+	haste := time.Duration(t.Haste)
+	// The timeout is not divided: on a busy machine a PONG takes its time.
+	hasty := settings{interval: usual.interval / haste, timeout: usual.timeout}
 
 	var conns []conn
 	defer func() {
@@ -149,7 +115,7 @@ func idle(ctx context.Context, lib library, task idleTask) (f idleFigures, err e
 		start := time.Now()
 		for i := range n {
 			time.Sleep(time.Until(start.Add(period * time.Duration(i) / time.Duration(n))))
-			c, err := lib.dial(ctx, task.URL+"idle", hasty, func([]byte) {})
+			c, err := lib.dial(ctx, url+"idle", hasty, func([]byte) {})
 			if err != nil {
 				return err
 			}
@@ -160,39 +126,47 @@ func idle(ctx context.Context, lib library, task idleTask) (f idleFigures, err e
 
 	// What the first connection sets up for all is not a cost of each.
 	if err := dial(1, 0); err != nil {
-		return f, err
+		return err
 	}
 	memoryBefore, goroutinesBefore := settled(), runtime.NumGoroutine()
-	if err := dial(task.Clients, hasty.interval); err != nil {
-		return f, err
+	if err := dial(t.Clients, hasty.interval); err != nil {
+		return err
 	}
-	countsBefore, err := counts(ctx, task.URL)
+	countsBefore, err := counts(ctx, url)
 	if err != nil {
-		return f, err
+		return err
 	}
 	cpuBefore := cpuTime()
 	time.Sleep(hasty.interval / 2) // in which half of the clients send a PING
 	cpu := cpuTime() - cpuBefore
-	countsAfter, err := counts(ctx, task.URL)
+	countsAfter, err := counts(ctx, url)
 	if err != nil {
-		return f, err
+		return err
 	}
 	pings := countsAfter.Pings - countsBefore.Pings
-	if pings < int64(task.Clients)/2*9/10 {
-		return f, fmt.Errorf("%d PINGs of %d clients", pings, task.Clients)
+	if pings < int64(t.Clients)/2*9/10 {
+		return fmt.Errorf("%d PINGs of %d clients", pings, t.Clients)
 	}
 
 	memoryAfter := settled()
 	each := func(before, after uint64) float64 {
-		return (float64(after) - float64(before)) / float64(task.Clients)
+		return (float64(after) - float64(before)) / float64(t.Clients)
 	}
-	return idleFigures{
-		Heap:       each(memoryBefore.HeapAlloc, memoryAfter.HeapAlloc),
-		Stack:      each(memoryBefore.StackInuse, memoryAfter.StackInuse),
-		Goroutines: each(uint64(goroutinesBefore), uint64(runtime.NumGoroutine())),
-		CPU:        cpu / time.Duration(pings),
-		Lost:       countsAfter.Ended - countsBefore.Ended,
-	}, nil
+	hourly := float64(t.Clients) * float64(time.Hour) / float64(usual.interval)
+	heapEach := each(memoryBefore.HeapAlloc, memoryAfter.HeapAlloc)
+	stackEach := each(memoryBefore.StackInuse, memoryAfter.StackInuse)
+	for metric, value := range map[string]float64{
+		heap:            heapEach,
+		stack:           stackEach,
+		memory:          heapEach + stackEach,
+		goroutines:      each(uint64(goroutinesBefore), uint64(runtime.NumGoroutine())),
+		perPing:         cpu.Seconds() * 1e6 / float64(pings),
+		keepaliveCPU:    cpu.Seconds() / float64(pings) * hourly,
+		lostConnections: float64(countsAfter.Ended - countsBefore.Ended),
+	} {
+		r.add(t.Scenario, lib.name, metric, value)
+	}
+	return nil
 }
 
 // settled returns the memory in use when garbage, and what pools kept, is gone

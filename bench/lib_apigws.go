@@ -15,8 +15,8 @@ type apigwsConn struct {
 	reader sync.WaitGroup
 }
 
-func dialApigws(ctx context.Context, url string, k keepalive, received func([]byte)) (conn, error) {
-	a, err := dialUnread(ctx, url, k, nil)
+func dialApigws(ctx context.Context, url string, s settings, received func([]byte)) (conn, error) {
+	a, err := dialUnread(ctx, url, s, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -33,12 +33,32 @@ func dialApigws(ctx context.Context, url string, k keepalive, received func([]by
 	return n, nil
 }
 
+// dialReadInto is dialApigws with a reader that uses the same memory for each message.
+func dialReadInto(ctx context.Context, url string, s settings, received func([]byte)) (conn, error) {
+	a, err := dialUnread(ctx, url, s, nil)
+	if err != nil {
+		return nil, err
+	}
+	n := a.(*apigwsConn)
+	n.reader.Go(func() {
+		var buf []byte
+		for {
+			var err error
+			if buf, err = n.c.ReadInto(n.ctx, buf); err != nil {
+				return
+			}
+			received(buf)
+		}
+	})
+	return n, nil
+}
+
 // dialUnread leaves the reading to the caller: this client needs nobody in
 // Read to stay alive.
-func dialUnread(ctx context.Context, url string, k keepalive, _ func([]byte)) (conn, error) {
+func dialUnread(ctx context.Context, url string, s settings, _ func([]byte)) (conn, error) {
 	c, err := apigws.Dial(ctx, url, &apigws.Options{
-		HTTPClient:   sharedHTTP,
-		Keepalive:    apigws.Keepalive{Interval: k.interval, Timeout: k.timeout},
+		HTTPClient:   s.httpClient(),
+		Keepalive:    apigws.Keepalive{Interval: s.interval, Timeout: s.timeout},
 		CloseTimeout: time.Millisecond, // most of the server's paths answer no CLOSE
 	})
 	if err != nil {

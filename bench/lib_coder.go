@@ -13,8 +13,8 @@ type coderConn struct {
 }
 
 // dialCoder uses a context that can be cancelled on every call, as services do.
-func dialCoder(ctx context.Context, url string, k keepalive, received func([]byte)) (conn, error) {
-	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: sharedHTTP})
+func dialCoder(ctx context.Context, url string, s settings, received func([]byte)) (conn, error) {
+	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: s.httpClient()})
 	if err != nil {
 		return nil, err
 	}
@@ -31,8 +31,8 @@ func dialCoder(ctx context.Context, url string, k keepalive, received func([]byt
 			received(p)
 		}
 	}()
-	go every(k.interval, n.ctx.Done(), func() {
-		ctx, cancel := context.WithTimeout(n.ctx, k.timeout)
+	go every(s.interval, n.ctx.Done(), func() {
+		ctx, cancel := context.WithTimeout(n.ctx, s.timeout)
 		defer cancel()
 		if c.Ping(ctx) != nil {
 			c.CloseNow()

@@ -14,14 +14,14 @@ type gorillaConn struct {
 	done chan struct{}
 }
 
-func dialGorilla(ctx context.Context, url string, k keepalive, received func([]byte)) (conn, error) {
-	dialer := websocket.Dialer{TLSClientConfig: insecure}
+func dialGorilla(ctx context.Context, url string, s settings, received func([]byte)) (conn, error) {
+	dialer := websocket.Dialer{TLSClientConfig: insecure, NetDialContext: s.dialNet()}
 	c, _, err := dialer.DialContext(ctx, url, nil)
 	if err != nil {
 		return nil, err
 	}
 	n := &gorillaConn{c: c, done: make(chan struct{})}
-	alive := func(string) error { return c.SetReadDeadline(time.Now().Add(k.interval + k.timeout)) }
+	alive := func(string) error { return c.SetReadDeadline(time.Now().Add(s.interval + s.timeout)) }
 	alive("")
 	c.SetPongHandler(alive)
 	go func() {
@@ -34,8 +34,8 @@ func dialGorilla(ctx context.Context, url string, k keepalive, received func([]b
 			received(p)
 		}
 	}()
-	go every(k.interval, n.done, func() {
-		if c.WriteControl(websocket.PingMessage, nil, time.Now().Add(k.timeout)) != nil {
+	go every(s.interval, n.done, func() {
+		if c.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.timeout)) != nil {
 			c.Close()
 		}
 	})

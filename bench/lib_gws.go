@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"net"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -9,15 +11,19 @@ import (
 
 type gwsConn struct {
 	gws.BuiltinEventHandler
-	c         *gws.Conn
-	keepalive keepalive
-	received  func([]byte)
-	done      chan struct{}
+	c        *gws.Conn
+	settings settings
+	received func([]byte)
+	done     chan struct{}
 }
 
-func dialGWS(_ context.Context, url string, k keepalive, received func([]byte)) (conn, error) {
-	n := &gwsConn{keepalive: k, received: received, done: make(chan struct{})}
-	c, _, err := gws.NewClient(n, &gws.ClientOption{Addr: url, TlsConfig: insecure})
+func dialGWS(_ context.Context, url string, s settings, received func([]byte)) (conn, error) {
+	n := &gwsConn{settings: s, received: received, done: make(chan struct{})}
+	option := &gws.ClientOption{Addr: url, TlsConfig: insecure}
+	if s.over != nil {
+		option.NewDialer = func() (gws.Dialer, error) { return gwsDialer{s.over}, nil }
+	}
+	c, _, err := gws.NewClient(n, option)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +32,7 @@ func dialGWS(_ context.Context, url string, k keepalive, received func([]byte)) 
 		defer close(n.done)
 		c.ReadLoop()
 	}()
-	go every(k.interval, n.done, func() {
+	go every(s.interval, n.done, func() {
 		if c.WritePing(nil) != nil {
 			c.NetConn().Close()
 		}
@@ -34,12 +40,21 @@ func dialGWS(_ context.Context, url string, k keepalive, received func([]byte)) 
 	return n, nil
 }
 
+// dialGWSCopying gives the application bytes that are its own, as the other libraries do.
+func dialGWSCopying(ctx context.Context, url string, s settings, received func([]byte)) (conn, error) {
+	return dialGWS(ctx, url, s, func(p []byte) { received(bytes.Clone(p)) })
+}
+
+type gwsDialer struct{ conn net.Conn }
+
+func (d gwsDialer) Dial(string, string) (net.Conn, error) { return d.conn, nil }
+
 func (n *gwsConn) OnOpen(c *gws.Conn) { n.alive(c) }
 
 func (n *gwsConn) OnPong(c *gws.Conn, _ []byte) { n.alive(c) }
 
 func (n *gwsConn) alive(c *gws.Conn) {
-	c.SetReadDeadline(time.Now().Add(n.keepalive.interval + n.keepalive.timeout))
+	c.SetReadDeadline(time.Now().Add(n.settings.interval + n.settings.timeout))
 }
 
 func (n *gwsConn) OnMessage(_ *gws.Conn, m *gws.Message) {

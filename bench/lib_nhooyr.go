@@ -15,8 +15,8 @@ type nhooyrConn struct {
 }
 
 // dialNhooyr uses a context that can be cancelled on every call, as services do.
-func dialNhooyr(ctx context.Context, url string, k keepalive, received func([]byte)) (conn, error) {
-	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: sharedHTTP})
+func dialNhooyr(ctx context.Context, url string, s settings, received func([]byte)) (conn, error) {
+	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: s.httpClient()})
 	if err != nil {
 		return nil, err
 	}
@@ -33,8 +33,8 @@ func dialNhooyr(ctx context.Context, url string, k keepalive, received func([]by
 			received(p)
 		}
 	}()
-	go every(k.interval, n.ctx.Done(), func() {
-		ctx, cancel := context.WithTimeout(n.ctx, k.timeout)
+	go every(s.interval, n.ctx.Done(), func() {
+		ctx, cancel := context.WithTimeout(n.ctx, s.timeout)
 		defer cancel()
 		if c.Ping(ctx) != nil {
 			c.CloseNow()

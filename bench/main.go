@@ -37,7 +37,8 @@ func main() {
 		out     = flag.String("out", "", "write results/ and chart.svg to this directory")
 		profile = flag.String("cpuprofile", "", "write a CPU profile of the client process to this file")
 		serve   = flag.Bool("server", false, "internal: be the server")
-		idle    = flag.String("idle", "", "internal: be the process with these idle clients, as JSON")
+		task    = flag.String("task", "", "internal: be the process that does this, as JSON")
+		rounds  = flag.Int("rounds", 0, "as many rounds of each measurement of throughput")
 	)
 	flag.Parse()
 	time.AfterFunc(longest, func() { log.Fatalf("not done within %v", longest) })
@@ -46,19 +47,27 @@ func main() {
 	case *serve:
 		fatal(runServer())
 		return
-	case *idle != "":
-		fatal(runIdle(*idle))
+	case *task != "":
+		fatal(runTask(context.Background(), *task))
 		return
 	}
 
-	cfg := config{rounds: 10, duration: 250 * time.Millisecond, comebacks: 15, only: *only,
-		idle: []idleRun{{"TCP", 2000, 1}, {"TLS", 2000, 1}, {"TCP", 10000, 1}}}
+	cfg := config{rounds: 10, duration: 250 * time.Millisecond, comebacks: 15,
+		idle: []idleRun{{"TCP", 2000, 1}, {"TLS", 2000, 1}, {"TCP", 10000, 1}},
+		scale: []scaleTask{
+			{Transport: "TCP", Clients: 1000}, scaleMany,
+			{Transport: "TCP", Clients: 10000, Debug: "adaptivestackstart=0"},
+			{Transport: inMemory, Clients: 1000}, {Transport: inMemory, Clients: 10000},
+			{Transport: inMemory, Clients: 50000},
+		}}
 	if *quick {
-		cfg = config{rounds: 2, duration: 100 * time.Millisecond, comebacks: 5, only: *only,
-			idle: []idleRun{{"TCP", 500, 40}, {"TLS", 500, 40}}}
+		cfg = config{rounds: 2, duration: 100 * time.Millisecond, comebacks: 5,
+			idle:  []idleRun{{"TCP", 200, 10}, {"TLS", 200, 10}},
+			scale: []scaleTask{{Transport: "TCP", Clients: 500}, {Transport: inMemory, Clients: 500}}}
 	}
-	if *lib != "" {
-		libraries = slices.DeleteFunc(libraries, func(l library) bool { return l.name != *lib })
+	cfg.only, cfg.lib = *only, *lib
+	if *rounds > 0 {
+		cfg.rounds = *rounds
 	}
 	if *out == "" && !*quick && *only == "" && *lib == "" {
 		*out = "."
@@ -95,7 +104,13 @@ type config struct {
 	duration  time.Duration // of one measurement of throughput
 	comebacks int           // cuts, and rotations, a library and path
 	idle      []idleRun
-	only      string
+	scale     []scaleTask
+	only, lib string // if set, the scenarios whose name contains it, and the library of that name
+}
+
+// chosen returns the libraries that are to be measured.
+func (c *config) chosen(libs []library) []library {
+	return slices.DeleteFunc(slices.Clone(libs), func(l library) bool { return c.lib != "" && l.name != c.lib })
 }
 
 func (c *config) wants(scenario string) bool {
@@ -115,7 +130,7 @@ func run(ctx context.Context, cfg config) (*report, error) {
 
 	r := &report{started: time.Now()}
 	for _, step := range []func(context.Context, config, *server, *report) error{
-		measureThroughput, measureIdle, measureComebacks, measureRotations,
+		measureThroughput, measurePinned, measureWrites, measureComebacks, measureRotations, measureScale, measureIdle,
 	} {
 		if err := step(ctx, cfg, srv, r); err != nil {
 			return nil, err

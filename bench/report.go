@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -18,8 +19,8 @@ type report struct {
 
 // A record is one figure of one round.
 type record struct {
-	scenario, library, metric string
-	value                     float64
+	Scenario, Library, Metric string
+	Value                     float64
 }
 
 func (r *report) add(scenario, library, metric string, value float64) {
@@ -34,8 +35,8 @@ func (r *report) note(format string, args ...any) {
 // values returns the figures of all rounds, in their order.
 func (r *report) values(scenario, library, metric string) (values []float64) {
 	for _, rec := range r.records {
-		if rec.scenario == scenario && rec.library == library && rec.metric == metric {
-			values = append(values, rec.value)
+		if rec.Scenario == scenario && rec.Library == library && rec.Metric == metric {
+			values = append(values, rec.Value)
 		}
 	}
 	return values
@@ -59,18 +60,18 @@ func (r *report) ratios(scenario, library, to, metric string) (ratios []float64)
 // they were measured.
 func (r *report) scenarios(metric string) (names []string) {
 	for _, rec := range r.records {
-		if rec.metric == metric && !slices.Contains(names, rec.scenario) {
-			names = append(names, rec.scenario)
+		if rec.Metric == metric && !slices.Contains(names, rec.Scenario) {
+			names = append(names, rec.Scenario)
 		}
 	}
 	return names
 }
 
-// libraries returns those that have figures of a scenario.
+// libraries returns those that have figures of a scenario, in the order of the first round.
 func (r *report) libraries(scenario string) (names []string) {
-	for _, lib := range idleLibraries() {
-		if slices.ContainsFunc(r.records, func(rec record) bool { return rec.scenario == scenario && rec.library == lib.name }) {
-			names = append(names, lib.name)
+	for _, rec := range r.records {
+		if rec.Scenario == scenario && !slices.Contains(names, rec.Library) {
+			names = append(names, rec.Library)
 		}
 	}
 	return names
@@ -82,18 +83,18 @@ func (r *report) csv() string {
 	b.WriteString("scenario,library,metric,round,value\n")
 	rounds := make(map[record]int)
 	for _, rec := range r.records {
-		series := record{rec.scenario, rec.library, rec.metric, 0}
+		series := record{rec.Scenario, rec.Library, rec.Metric, 0}
 		rounds[series]++
-		fmt.Fprintf(&b, "%q,%q,%q,%d,%.4g\n", rec.scenario, rec.library, rec.metric, rounds[series], rec.value)
+		fmt.Fprintf(&b, "%q,%q,%q,%d,%.4g\n", rec.Scenario, rec.Library, rec.Metric, rounds[series], rec.Value)
 	}
 	return b.String()
 }
 
 // quantile returns the value below which a share q of the values lies; between
-// two of them it interpolates. Without values it is 0.
+// two of them it interpolates. Without values it is not a number.
 func quantile(values []float64, q float64) float64 {
 	if len(values) == 0 {
-		return 0
+		return math.NaN()
 	}
 	sorted := slices.Sorted(slices.Values(values))
 	at := q * float64(len(sorted)-1)

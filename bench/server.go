@@ -16,6 +16,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,8 @@ import (
 //	/flood/N    sends text messages of N bytes as fast as they are taken
 //	/echo       sends each frame back; those below 126 bytes only
 //	/idle       answers PINGs
+//	/scale      answers PING and CLOSE, and ends when /cut is asked for
+//	/cut        resets the connections of /scale, and ends
 //	/counts     sends the idleCounts so far, as JSON, and ends
 //	/far/RTT    a path with a round trip of RTT, see far
 //
@@ -105,6 +108,10 @@ func serve(conn net.Conn) {
 		reset(conn)
 		answerPings(conn)
 		ended.Add(1)
+	case "scale":
+		scaled.serve(conn)
+	case "cut":
+		scaled.cut()
 	case "counts":
 		data, err := json.Marshal(idleCounts{Pings: pings.Load(), Ended: ended.Load()})
 		if err == nil {
@@ -195,6 +202,51 @@ func answerPings(conn net.Conn) {
 				return
 			}
 		}
+	}
+}
+
+// scaled are the connections of /scale.
+var scaled cuttable
+
+type cuttable struct {
+	mu    sync.Mutex // guards conns
+	conns map[net.Conn]bool
+}
+
+func (c *cuttable) serve(conn net.Conn) {
+	c.mu.Lock()
+	if c.conns == nil {
+		c.conns = make(map[net.Conn]bool)
+	}
+	c.conns[conn] = true
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.conns, conn)
+		c.mu.Unlock()
+	}()
+	buf := make([]byte, smallFrame)
+	for {
+		op, p, err := readFrame(conn, buf)
+		if err != nil {
+			return
+		}
+		switch op {
+		case ws.OpPing:
+			ws.WriteFrame(conn, ws.NewPongFrame(p))
+		case ws.OpClose:
+			ws.WriteFrame(conn, ws.NewCloseFrame(p))
+			return
+		}
+	}
+}
+
+func (c *cuttable) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.conns {
+		reset(conn)
+		conn.Close()
 	}
 }
 

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"os/exec"
+)
+
+func startOnOneCore(*exec.Cmd) error { return errors.ErrUnsupported }
