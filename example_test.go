@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/apigws/apigws"
@@ -213,6 +214,42 @@ func ExampleClient_Rotate() {
 	s := c.Stats()
 	fmt.Println(err, s.Generation, s.Rotations)
 	// Output: <nil> 2 1
+}
+
+// A token is replaced: Rotate makes the next connection with the new one, before the old connection
+// is closed.
+func ExampleClient_Rotate_token() {
+	gw := gatewaytest.NewServer(&gatewaytest.Config{
+		Authorize: func(r *http.Request) int {
+			fmt.Println("handshake with", r.Header.Get("Authorization"))
+			return http.StatusOK
+		},
+	})
+	defer gw.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+
+	var token atomic.Value // set by whatever fetches tokens
+	token.Store("token-1")
+	c, err := apigws.Dial(ctx, gw.URL, &apigws.Options{
+		Prepare: func(req *http.Request) error {
+			req.Header.Set("Authorization", token.Load().(string))
+			return nil
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+
+	token.Store("token-2") // token-1 is about to expire
+	if err := c.Rotate(ctx); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// handshake with token-1
+	// handshake with token-2
 }
 
 // OnConnect can wait for the backend's answer before anybody else uses the

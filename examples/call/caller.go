@@ -27,8 +27,8 @@ type response struct {
 	Error string `json:"error,omitempty"`
 }
 
-// A caller makes calls. Each has an entry in inFlight from before it is sent until it is answered or
-// given up.
+// A caller makes calls. Each has an entry in inFlight from before it is sent until it is answered
+// or given up.
 type caller struct {
 	client *apigws.Client
 	read   sync.WaitGroup // the goroutine that reads

@@ -22,8 +22,8 @@ func main() {
 	}
 }
 
-// run shows three calls: one that is answered, one that fails, and one in flight when its connection
-// is lost.
+// run shows three calls: one that is answered, one that fails, and one in flight when its
+// connection is lost.
 func run(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

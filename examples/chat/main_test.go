@@ -187,3 +187,27 @@ func TestHostRestarts(t *testing.T) {
 	}
 	want("after")
 }
+
+// A message that is no line, such as one that is not JSON, does not end the chat.
+func TestMessageThatIsNoLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend(gatewaytest.NewInMemory, &gatewaytest.Config{})
+		defer b.gateway.Close()
+		m, err := join(t.Context(), b.gateway.URL, b.gateway.Client(), "alice", "tea", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.client.Close()
+		for _, msg := range []string{"no JSON", `[]`, `{"message": "Forbidden"}`} {
+			if err := b.gateway.Conns()[0].Send([]byte(msg)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.say(t.Context(), "hello"); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := m.next(t.Context()); err != nil || l.Text != "hello" {
+			t.Errorf("%+v, %v", l, err)
+		}
+	})
+}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"log"
 	"net/http"
 	"sync/atomic"
 
@@ -60,9 +62,14 @@ func (m *member) say(ctx context.Context, text string) error {
 // when that is replaced, among those that the new one catches up with.
 func (m *member) next(ctx context.Context) (line, error) {
 	for {
-		var l line
-		if err := m.client.ReadJSON(ctx, &l); err != nil {
+		msg, err := m.client.Read(ctx)
+		if err != nil {
 			return line{}, err
+		}
+		var l line
+		if err := json.Unmarshal(msg, &l); err != nil {
+			log.Printf("not a line: %q", msg) // the room goes on
+			continue
 		}
 		if l.Seq > m.seen.Load() {
 			m.seen.Store(l.Seq)

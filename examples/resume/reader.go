@@ -30,9 +30,9 @@ type reader struct {
 	seen   *recent      // next alone uses it
 }
 
-// remembered is how many ids a reader keeps. An event that arrives twice does so within the time for
-// which two connections are read (Reconnect.Drain), or among the events that a new connection
-// catches up with. It must be more than there are in both together.
+// remembered is how many ids a reader keeps. An event that arrives twice does so while two
+// connections are read (Reconnect.Drain), or among the events that a new connection catches up
+// with. It must be more than there are in both together.
 const remembered = 1000
 
 func dial(ctx context.Context, url string, hc *http.Client) (*reader, error) {

@@ -47,8 +47,8 @@ func flat(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Every block of Go in a document stands, line for line, in a Go file, which the tests of its module
-// compile.
+// Every block of Go in a document stands, line for line, in a Go file, which the tests of its
+// module compile.
 func TestDocumentsShowCodeThatIsCompiled(t *testing.T) {
 	var code []string
 	for _, text := range files(t, ".go") {
