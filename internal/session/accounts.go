@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// maxOutstanding is how many PINGs are kept for their PONGs, and those that somebody waits for. A
-// peer that answers none is known to be alive by what else it sends, for as long as it likes.
+// maxOutstanding is how many outstanding PINGs are kept at most, besides those that a call of Ping
+// waits for. There is no other bound: a peer that sends messages is alive although it answers none.
 const maxOutstanding = 64
 
 // accounts say what became of the messages of one session: how many were put into a batch, how
 // many the socket took, and how many a PONG has acknowledged. PONGs come in order, so the PONG of a
 // PING acknowledges every message that went before it.
 //
-// accounts are a plain value, without locks, goroutines or clocks. Only messages that the
-// application is told about are counted: see Kind.
+// accounts are a plain value, without locks, goroutines or clocks. Untracked messages are not
+// counted.
 type accounts struct {
 	appended     int64 // put into batches
 	taken        int64 // of those, how many the socket took in a write without an error
@@ -25,7 +25,7 @@ type accounts struct {
 	pings       uint64 // number of the last PING
 	outstanding []ping // those whose PONG is awaited, oldest first
 
-	// What silentSince returns: when a PING left, its number, and how often bytes had come in.
+	// The PING of silentSince: when it left, its number, and how often bytes had come in then.
 	silent      time.Time
 	silentPing  uint64
 	silentReads int64
@@ -41,13 +41,13 @@ type ping struct {
 	messages int64     // appended before it
 	queued   time.Time // when it was put into a batch
 	left     time.Time // when the socket had taken it; zero before
-	waiter   *waiter   // nil if nobody waits
+	waiter   *waiter   // the call of Ping that waits for it, or nil
 }
 
 // A waiter is a call of Ping.
 type waiter struct {
 	answered chan struct{} // closed when the PONG has come
-	gone     atomic.Bool   // it does not wait any more
+	gone     atomic.Bool   // the call has returned
 }
 
 func newWaiter() *waiter { return &waiter{answered: make(chan struct{})} }
@@ -67,13 +67,14 @@ func (a *accounts) addMessage() (first bool) {
 	return a.unfollowed.IsZero()
 }
 
-// addPing notes that a PING is put into a batch, and returns its number. w, when not nil, waits for
+// addPing notes that a PING is put into a batch, and returns its number. w, if not nil, waits for
 // its PONG.
 func (a *accounts) addPing(now time.Time, w *waiter) uint64 {
 	a.pings++
 	a.unfollowed = time.Time{}
 	if len(a.outstanding) >= maxOutstanding {
-		// Of the newer half, those that nobody waits for. Their PONGs still answer what is kept.
+		// Drop those of the newer half that nobody waits for. What the keepalive concludes is about
+		// the oldest, and the PONG of a dropped PING still answers those before it.
 		const kept = maxOutstanding / 2
 		newer := slices.DeleteFunc(a.outstanding[kept:], func(p ping) bool {
 			return p.waiter == nil || p.waiter.gone.Load()
@@ -135,8 +136,8 @@ func (a *accounts) unacknowledged() int64 { return a.appended - a.acknowledged }
 // its PING has returned, so that more messages are acknowledged than are known to be taken.
 func (a *accounts) lost() int64 { return max(0, a.taken-a.acknowledged) }
 
-// silentSince returns when the oldest PING left after which nothing came in, given how often
-// bytes have come in; zero if there is none.
+// silentSince returns when the oldest outstanding PING left after which nothing came in, given how
+// often bytes have come in. It is zero if there is none.
 func (a *accounts) silentSince(reads int64) time.Time {
 	if a.silentReads != reads || len(a.outstanding) == 0 || a.silentPing < a.outstanding[0].number {
 		return time.Time{}

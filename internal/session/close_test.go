@@ -327,6 +327,22 @@ func TestAbortAfterTheHandshake(t *testing.T) {
 	})
 }
 
+// An Abort that comes as the handshake is finished is the cause, and leaves the stream as well.
+func TestAbortAtTheEndOfTheHandshake(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cfg := config()
+		var r *rig
+		cfg.Cause = func(err error) error {
+			r.Abort(errBroken)
+			return err
+		}
+		r = begin(t, cfg)
+		r.link.bring(closeFrame(1001, ""))
+		r.died(errBroken)
+		r.closes(closeWait, false)
+	})
+}
+
 // Settle waits for the write under way: what it has taken may have arrived.
 func TestSettleWaitsForTheWrite(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -363,27 +379,23 @@ func TestSettleWaitsForTheReader(t *testing.T) {
 	})
 }
 
-// Nobody sends on a session once it is known to have ended: its accounts are closed then.
+// Nobody can send any more when a session is said to have ended: its accounts are closed then.
 func TestNoSendAfterDead(t *testing.T) {
-	for range 500 {
-		l := newLink()
-		s := New(config(), l, nil, queue.New())
-		var spinning sync.WaitGroup
-		for range 2 {
-			spinning.Go(func() {
-				for !s.IsDead() {
-					runtime.Gosched()
-				}
-				if outcome, err := s.Send(context.Background(), []byte("x"), Fresh); outcome != NotSent || err != errEnded {
-					t.Errorf("Send = %v, %v", outcome, err)
-				}
-			})
-		}
+	s := New(config(), newLink(), nil, queue.New())
+	s.out.mu.Lock() // so that nothing can be refused yet
+	go s.Abort(errEnded)
+	for range 1000 {
 		runtime.Gosched()
-		s.Abort(errEnded)
-		spinning.Wait()
-		s.Wait()
+		if s.IsDead() {
+			t.Fatal("the session has ended, and takes messages")
+		}
 	}
+	s.out.mu.Unlock()
+	<-s.Dead()
+	if outcome, err := s.Send(context.Background(), []byte("x"), Fresh); outcome != NotSent || err != errEnded {
+		t.Errorf("Send = %v, %v", outcome, err)
+	}
+	s.Wait()
 }
 
 // However Send, Ping, Tick, Shut, Abort and the peer's CLOSE meet, all return.
@@ -432,14 +444,9 @@ func TestNothingKeepsASession(t *testing.T) {
 			s.Abort(errEnded)
 		},
 		"ping": func(s *Session, l *link) {
-			l.bring(pongOf(1))
-			go func() {
-				for s.cfg.Traffic.Pings.Load() == 0 {
-					runtime.Gosched()
-				}
-				l.bring(pongOf(1))
-			}()
-			s.Ping(context.Background())
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			s.Ping(ctx)
 			s.Abort(errEnded)
 		},
 	} {

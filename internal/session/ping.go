@@ -10,8 +10,8 @@ type Health struct {
 	Heard time.Time // when bytes last came in
 	Data  time.Time // when a message last came or went; with Config.TrackData
 
-	// Blocked says that the reader waits for room: PONGs are not seen meanwhile. Freed is when it
-	// last went on.
+	// Blocked says that the reader waits for room, and sees no PONG meanwhile. Otherwise Freed is
+	// when it last went on.
 	Blocked bool
 	Freed   time.Time
 
@@ -30,11 +30,11 @@ type Health struct {
 // Health returns what the session knows at this moment.
 func (s *Session) Health() Health {
 	since := func(d int64) time.Time { return s.opened.Add(time.Duration(d)) }
-	h := Health{
-		Heard:   since(s.heard.Load()),
-		Data:    since(s.data.Load()),
-		Blocked: s.blocked.Load(),
-		Freed:   since(s.freed.Load()),
+	h := Health{Heard: since(s.heard.Load()), Data: since(s.data.Load())}
+	if freed := s.freed.Load(); freed < 0 {
+		h.Blocked = true
+	} else {
+		h.Freed = since(freed)
 	}
 	reads := s.reads.Load()
 	s.out.mu.Lock()
@@ -49,8 +49,8 @@ func (s *Session) Health() Health {
 	return h
 }
 
-// Ping sends a PING and waits for its PONG. It returns how long that took. ctx ends the wait also
-// behind a write that is stuck.
+// Ping sends a PING, waits for its PONG, and returns how long that took. ctx ends the wait, also
+// behind a write that is stuck; the PING may still leave then.
 func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
 	w := newWaiter()
@@ -66,7 +66,7 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// sendPing sends a PING; w, when not nil, waits for its PONG. A failure ends the session.
+// sendPing sends a PING. w, if not nil, waits for its PONG. A failed write ends the session.
 func (s *Session) sendPing(w *waiter) {
 	if err := s.out.ping(w); err != nil && err != ErrSealed {
 		s.writeFailed(err)
@@ -74,8 +74,8 @@ func (s *Session) sendPing(w *waiter) {
 }
 
 // Tick sends, on a goroutine of its own, a keepalive message if message is not nil, then a PING if
-// ping is true. sent is called when the message was sent. Tick does nothing and returns false while
-// the writes of an earlier Tick are stuck.
+// ping is true. It calls sent when the message was sent. Tick does nothing and returns false while
+// the writes of an earlier Tick are under way.
 func (s *Session) Tick(message []byte, ping bool, sent func()) (started bool) {
 	if s.pinging.Swap(true) {
 		return false
@@ -94,14 +94,11 @@ func (s *Session) Tick(message []byte, ping bool, sent func()) (started bool) {
 	return true
 }
 
-// Hold lets the goroutine that reads, which calls it, wait for somebody who takes messages: the
-// peer is not to blame for what is not seen of it meanwhile.
+// Hold calls wait, which waits for somebody who takes messages, and lets Health say so: no PONG is
+// read meanwhile. Only the goroutine that reads may call it.
 func (s *Session) Hold(wait func()) {
 	s.in.announce()
-	s.blocked.Store(true)
-	defer func() {
-		s.freed.Store(int64(time.Since(s.opened)))
-		s.blocked.Store(false)
-	}()
+	s.freed.Store(-1)
+	defer func() { s.freed.Store(int64(time.Since(s.opened))) }()
 	wait()
 }

@@ -6,16 +6,16 @@ import (
 	"sync/atomic"
 )
 
-// Memory for messages. Whoever copies a message out, as ReadInto does, gives its memory back with
-// Recycle; whoever hands it to the application, as Read does, does not. As long as nobody recycles,
-// alloc is make.
+// Memory for messages. A caller that copies a message out, as ReadInto does, gives its memory back
+// with Recycle. One that hands it to the application, as Read does, must not. Before the first
+// Recycle, alloc is make.
 var (
 	recycling atomic.Bool
 	pools     [maxClass + 1]sync.Pool // of *[]byte with a capacity of at least 1<<class
 	headers   sync.Pool               // of *[]byte without memory, so that Recycle does not allocate
 )
 
-// minClass and maxClass bound what is kept: 64 bytes to 128 KiB.
+// Memory of 64 bytes to 256 KiB is kept: that of class n has a capacity of 1<<n to 1<<(n+1)-1.
 const minClass, maxClass = 6, 17
 
 // alloc returns memory for a message of n bytes.
@@ -37,7 +37,7 @@ func alloc(n int) []byte {
 	return p[:n]
 }
 
-// Recycle gives the memory of a message back. It must not be used any more.
+// Recycle gives the memory of a message back. The caller must not use it any more.
 func Recycle(p []byte) {
 	class := bits.Len(uint(cap(p))) - 1
 	if class < minClass || class > maxClass {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"testing"
 )
 
@@ -100,6 +101,19 @@ func TestRecycleTwice(t *testing.T) {
 		}
 		owner[&p[0]] = true
 	}
+}
+
+// Messages that come in get memory that was given back.
+func TestMessagesAreRecycled(t *testing.T) {
+	recycles(t, true)
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config())
+		r.link.bring(text("short"))
+		it, _ := r.queue.Pop(context.Background(), r.Dead())
+		if string(it.Data) != "short" || cap(it.Data) < 1<<minClass {
+			t.Errorf("%q, with room for %d bytes", it.Data, cap(it.Data))
+		}
+	})
 }
 
 // To give memory back and to take it costs no allocation.

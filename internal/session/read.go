@@ -9,7 +9,7 @@ import (
 	"github.com/apigws/apigws/internal/ws"
 )
 
-// closeWait is how long a session that has sent a CLOSE leaves it to the peer to close the stream
+// closeWait is how long a session that has sent a CLOSE waits for the peer to close the stream
 // first, as RFC 6455, section 7.1.1, asks of clients.
 const closeWait = 250 * time.Millisecond
 
@@ -21,17 +21,17 @@ type TooLargeError struct {
 // Error implements error.
 func (e *TooLargeError) Error() string { return "message is too large" }
 
-// A receiver passes on what the stream of a session brings, on a goroutine of its own.
+// A receiver reads the stream of a session, on a goroutine of its own, and passes on what it reads.
 type receiver struct {
 	s           *Session
 	frames      ws.Reader
 	to          *queue.Queue
-	unannounced bool        // something was pushed that those who wait for messages do not know of
+	unannounced bool        // something was pushed since announce was last called
 	answered    bool        // a CLOSE of ours has left
-	finished    atomic.Bool // the close handshake is: it is for the reader to close the stream
+	finished    atomic.Bool // both CLOSE frames were sent: only the reader closes the stream
 }
 
-// run passes on what the stream brings until it ends, and then says why.
+// run reads until the stream ends, and then ends the session.
 func (r *receiver) run() {
 	err := errGoexit // unless readMessages returns
 	defer func() {
@@ -61,7 +61,7 @@ func (r *receiver) readEnded(err error) {
 	}
 }
 
-// awaitEOF leaves it to the peer to close the stream, for a moment.
+// awaitEOF waits for the peer to close the stream, and closes it itself after closeWait.
 func (r *receiver) awaitEOF(drop bool) {
 	limit := time.AfterFunc(closeWait, func() { r.s.closeStream(drop) })
 	defer limit.Stop()
@@ -73,9 +73,9 @@ func (r *receiver) awaitEOF(drop bool) {
 	}
 }
 
-// Read reads from the stream, and notes that the peer is alive.
+// Read reads from the stream for frames, and notes that the peer is alive.
 func (r *receiver) Read(p []byte) (int, error) {
-	r.announce() // all that has come in is used up: this may have to wait
+	r.announce() // everything that has come in is used up, so the read may have to wait
 	n, err := r.s.stream.Read(p)
 	if n > 0 {
 		r.s.heard.Store(int64(time.Since(r.s.opened)))
@@ -84,8 +84,8 @@ func (r *receiver) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// announce lets those who wait for messages know of those pushed since it was last called. To wake
-// them for each of many messages that came in one packet would cost more than the messages.
+// announce wakes the calls that wait for messages, if any were pushed since it was last called. To
+// wake them for each of many messages of one packet would cost more than the messages.
 func (r *receiver) announce() {
 	if r.unannounced {
 		r.unannounced = false
@@ -140,9 +140,9 @@ func (r *receiver) deliver(m ws.Message) {
 	})
 }
 
-// control does what a control frame asks for. The error is the end of the reading.
+// control handles a control frame. An error ends the reading.
 func (r *receiver) control(m ws.Message) error {
-	r.announce() // an answer may have to wait for the path
+	r.announce() // an answer may have to wait behind a write
 	switch m.Op {
 	case ws.Ping:
 		r.s.out.pong(m.Data)
@@ -163,7 +163,7 @@ func (r *receiver) control(m ws.Message) error {
 	return nil
 }
 
-// pong notes a PONG.
+// pong handles a PONG. With a window, the next PING follows at once if messages are left for it.
 func (r *receiver) pong(payload []byte) {
 	answered, more, ok := r.s.out.acknowledge(payload)
 	if !ok {
@@ -177,18 +177,16 @@ func (r *receiver) pong(payload []byte) {
 	}
 }
 
-// answerClose sends a CLOSE frame, unless one of ours is on its way. Behind a write that is stuck
-// it does not wait long: why the session ends must not be lost over it.
+// answerClose sends a CLOSE frame, unless one was sent before. It waits for it to leave for at most
+// causeWait: a stuck write must not keep the reason why the session ends from the caller of Send.
 func (r *receiver) answerClose(code int) {
 	r.announce()
 	sent := make(chan error, 1)
 	r.s.tasks.start(func() { sent <- r.s.out.close(code) })
-	late := time.NewTimer(causeWait)
-	defer late.Stop()
 	select {
 	case err := <-sent:
 		r.answered = err == nil // otherwise the session is ending anyway
 	case <-r.s.dead:
-	case <-late.C:
+	case <-time.After(causeWait):
 	}
 }

@@ -13,12 +13,11 @@ import (
 	"github.com/apigws/apigws/internal/ws"
 )
 
-// batchLimit is the size at which a batch takes no further messages, writeLimit how much is given
-// to the stream in one write: WriteTimeout bounds each of those.
+// batchLimit is the size at which a batch takes no further messages. writeLimit is the largest
+// write: WriteTimeout bounds each of them.
 const batchLimit, writeLimit = 64 << 10, 32 << 10
 
-// yieldLimit is how long yield may take; yieldPause is how long it is left out after it took
-// longer.
+// yieldLimit is how long yield may take. After it took longer, it does nothing for yieldPause.
 const yieldLimit, yieldPause = time.Millisecond, time.Second
 
 // A phase says what still goes out on a session. Phases only grow.
@@ -46,7 +45,7 @@ type sender struct {
 
 	turn chan struct{} // holds a token while somebody writes to stream
 
-	// Who has the turn uses these.
+	// These belong to whoever holds the turn.
 	timer   *time.Timer // calls late
 	shared  int         // above 0: several writers shared one of the last two batches
 	noYield time.Time   // until then, yield does nothing
@@ -54,7 +53,7 @@ type sender struct {
 	mu       sync.Mutex // guards what follows; never held while reading, writing or waiting
 	keys     ws.MaskKeys
 	pending  *batch // takes frames until its leader has the turn
-	last     *batch // has our CLOSE in it; nil as long as there is none
+	last     *batch // the one with our CLOSE; nil before
 	phase    phase
 	err      error // why nothing goes out, when broken
 	accounts accounts
@@ -65,15 +64,15 @@ type batch struct {
 	buf      []byte
 	messages int64         // tracked messages in it
 	lastPing uint64        // number of the last PING in it
-	done     chan struct{} // closed when it has been written; nil as long as nobody follows
+	done     chan struct{} // closed when it has been written or failed; nil if nobody follows
 	n        int           // bytes that the socket took
 	err      error
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-// message sends p as one text message. ctx counts only as long as p waits for a batch with room. A
-// Fresh message is kept in the window, if there is one, in the order in which it leaves.
+// message sends p as one text message. ctx ends only the wait for a batch with room. The window, if
+// there is one, keeps Fresh messages in the order in which they leave.
 func (s *sender) message(ctx context.Context, p []byte, kind Kind) (Outcome, error) {
 	s.mu.Lock()
 	for s.refusal(kind) == nil && s.pending != nil && len(s.pending.buf) >= batchLimit {
@@ -116,7 +115,7 @@ func (s *sender) track(b *batch, p []byte, kind Kind) {
 		s.window.Add(p)
 	}
 	if len(s.accounts.outstanding) == 0 {
-		s.appendPing(b, nil) // the next one follows its PONG, see Session.pong
+		s.appendPing(b, nil) // the next one follows its PONG, see receiver.pong
 	}
 }
 
@@ -131,8 +130,8 @@ func (s *sender) refusal(kind Kind) error {
 	return nil
 }
 
-// ping sends a PING. w, when not nil, waits for the PONG. After a CLOSE the error is ErrSealed: the
-// session is not to blame.
+// ping sends a PING. w, if not nil, waits for the PONG. After a CLOSE of ours the error is
+// ErrSealed, which is no failure of the session.
 func (s *sender) ping(w *waiter) error {
 	s.mu.Lock()
 	if err := s.refusal(Untracked); err != nil {
@@ -155,8 +154,8 @@ func (s *sender) appendPing(b *batch, w *waiter) {
 	b.buf = ws.AppendControl(b.buf, ws.Ping, strconv.AppendUint(payload[:0], b.lastPing, 10), &s.keys)
 }
 
-// pong sends the PONG to a PING. The caller, who reads, is not told of a failure: what has arrived
-// is to be read to its end although the path is broken. Other writes meet the error.
+// pong sends the PONG to a PING. It returns no error, because the caller is the reader, and what
+// has arrived has to be read even if nothing can be written any more. Other writes meet the error.
 func (s *sender) pong(payload []byte) {
 	s.mu.Lock()
 	if s.refusal(Untracked) != nil {
@@ -170,9 +169,9 @@ func (s *sender) pong(payload []byte) {
 	s.finish(b, leads, end)
 }
 
-// close sends a CLOSE frame, or waits for the one that is on its way. It returns nil once that has
-// left. If anything is not acknowledged, a PING goes before it: its PONG comes before the answer to
-// the CLOSE, and also from a peer that answers no CLOSE.
+// close sends a CLOSE frame, or waits for the one that was sent before, and returns nil once it has
+// left. If anything is not acknowledged, a PING goes before the CLOSE: its PONG comes before the
+// answer to the CLOSE, and also from a peer that answers no CLOSE.
 func (s *sender) close(code int) error {
 	s.mu.Lock()
 	if b := s.last; b != nil {
@@ -204,7 +203,7 @@ func (s *sender) seal() {
 	s.phase = max(s.phase, sealed)
 }
 
-// breakOff lets nothing go out any more, because of err. A write under way goes on.
+// breakOff makes err the reason why nothing goes out any more. A write under way goes on.
 func (s *sender) breakOff(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,8 +216,8 @@ func (s *sender) breakLocked(err error) {
 	}
 }
 
-// acknowledge notes a PONG; see accounts.pong. more says that messages are left that no PING on
-// its way will acknowledge.
+// acknowledge notes a PONG; see accounts.pong. more reports whether messages are left that no
+// outstanding PING will acknowledge.
 func (s *sender) acknowledge(payload []byte) (answered ping, more, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,8 +231,8 @@ func (s *sender) acknowledge(payload []byte) (answered ping, more, ok bool) {
 	return answered, len(s.accounts.outstanding) == 0 && s.accounts.unacknowledged() > 0, true
 }
 
-// settle waits for the write under way, if any, and returns how many messages are lost. Nothing
-// must be written or acknowledged any more.
+// settle waits for the write under way, if any, and returns how many messages are lost. It must be
+// called after breakOff, when no PONG is read any more.
 func (s *sender) settle() int64 {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
@@ -295,8 +294,8 @@ func recycle(b *batch) {
 }
 
 // yield lets the writers of the last batch, which have only just been woken, join the next one, so
-// that a batch holds a message of each. It costs a lone writer nothing. Where other goroutines want
-// the processors too, it can take long until the caller runs again: yield then is left out for a
+// that a batch holds a message of each. It costs a lone writer nothing. When other goroutines want
+// the processors too, it can take long until the caller runs again: yield then does nothing for a
 // while, and a batch holds what came during the last write.
 func (s *sender) yield() {
 	if s.shared == 0 {

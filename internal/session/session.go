@@ -16,7 +16,8 @@ import (
 )
 
 var (
-	// ErrSealed refuses a write on a session that takes no more of its kind. The session is well.
+	// ErrSealed is returned by a Send on a session that takes no more messages of its kind. The
+	// session is well.
 	ErrSealed = errors.New("connection takes no more messages")
 	// ErrWriteTimeout is the cause of a session whose stream did not take a write in time.
 	ErrWriteTimeout = errors.New("apigws: write timed out")
@@ -26,21 +27,21 @@ var (
 	errGoexit = errors.New("apigws: a hook ended the goroutine that reads the connection")
 )
 
-// causeWait is how long a failed write waits for the reader to find out why: the CLOSE frame that
-// explains a broken pipe is usually there already.
+// causeWait is how long a failed write waits for the reader to find out why: a CLOSE frame that
+// explains a broken pipe has usually arrived already.
 const causeWait = time.Second
 
-// Config is what sessions of one client have in common.
+// A Config holds what the sessions of one client have in common.
 type Config struct {
 	Frame, Message int // payload bytes: of a frame sent, of a message received, at most
 	WriteTimeout   time.Duration
-	Window         *window.Window // keeps Fresh messages until they are acknowledged; nil: nobody does
-	Traffic        *Traffic       // counts
+	Window         *window.Window // keeps Fresh messages until they are acknowledged; may be nil
+	Traffic        *Traffic       // what is counted
 
-	// TrackData says that Health.Data is wanted.
+	// TrackData makes the session note Health.Data.
 	TrackData bool
 	// Intercept, if set, keeps a message from the queue by returning true. It runs on the
-	// goroutine that reads; where it has to wait, it must use Session.Wait.
+	// goroutine that reads; where it has to wait, it must use Session.Hold.
 	Intercept func(*Session, []byte) bool
 	// Cause makes the cause of a session from what ended its reading: a *CloseFrame, a *ws.Error,
 	// or an error of the stream.
@@ -53,7 +54,7 @@ type Traffic struct {
 	Pings, Pongs                    atomic.Int64
 	MessagesSent, BytesSent         atomic.Int64
 	MessagesReceived, BytesReceived atomic.Int64
-	Dropped                         atomic.Int64 // received and dropped: nobody reads
+	Dropped                         atomic.Int64 // received, and dropped because nobody reads
 }
 
 // A CloseFrame is the CLOSE with which the peer ended a session.
@@ -88,18 +89,17 @@ const (
 type Session struct {
 	cfg    *Config
 	stream io.ReadWriteCloser
-	reset  func() // makes closing the stream drop what has not left; nil: that cannot be had
+	reset  func() // makes closing the stream drop what has not left; nil if that is impossible
 	opened time.Time
 
 	out sender
-	in  receiver // only the goroutine that reads uses it, but for finished
+	in  receiver // used by the goroutine that reads only, except for finished
 
 	// Instants count from opened.
 	heard   atomic.Int64 // when bytes last came in
 	reads   atomic.Int64 // how often bytes came in
 	data    atomic.Int64 // when a message last came or went
-	blocked atomic.Bool  // the reader waits for room
-	freed   atomic.Int64 // when it last did
+	freed   atomic.Int64 // when the reader last went on after Hold; below 0 while it waits
 	pinging atomic.Bool  // a write of Tick has not returned
 
 	wake     chan struct{} // holds a token when a message was written that no PING follows
@@ -114,8 +114,9 @@ type Session struct {
 	tasks tasks // the goroutines of the session
 }
 
-// New begins a session on a stream whose handshake is done. What it brings goes to the queue. reset
-// may be nil. The session must be ended by Abort or Shut, or by its peer, and then waited for.
+// New starts a session on a stream whose handshake is done. Messages that come in go to the queue
+// to. reset, which may be nil, makes closing the stream drop what its kernel has not sent. The
+// session has to be ended, by Abort, by Shut or by its peer, and then waited for with Wait.
 func New(cfg *Config, stream io.ReadWriteCloser, reset func(), to *queue.Queue) *Session {
 	s := &Session{
 		cfg:      cfg,
@@ -174,8 +175,8 @@ func (s *Session) Cause() error {
 }
 
 // Abort ends the session without a close handshake. What its kernel still holds is dropped, so that
-// it does not arrive after what a later connection carries. Only the first cause counts. Once a
-// close handshake is finished, Abort does nothing.
+// it does not arrive after what a later connection carries. Only the first cause counts. After a
+// finished close handshake, Abort leaves the stream alone: a reset could overtake our CLOSE.
 func (s *Session) Abort(cause error) {
 	s.end(cause, nil)
 	if !s.in.finished.Load() {
@@ -183,8 +184,8 @@ func (s *Session) Abort(cause error) {
 	}
 }
 
-// end says that the session has ended, and why. Only the first call counts: who reads, who writes
-// and the keepalive may all find out.
+// end notes that the session has ended, and why. The reader, a writer and the keepalive may all
+// call it; only the first call counts.
 func (s *Session) end(cause error, frame *CloseFrame) {
 	s.endOnce.Do(func() {
 		s.out.breakOff(cause)
@@ -213,8 +214,8 @@ func (s *Session) Settle() (lost int64) {
 // Wait waits until every goroutine of a session that has ended is gone.
 func (s *Session) Wait() { s.tasks.wait() }
 
-// Send sends p as one text message, in frames. ctx ends only the wait for the message's turn. A
-// write that fails ends the session; an error that is ctx's or ErrSealed does not.
+// Send sends p as one text message, in frames. ctx ends only the wait for a batch with room. A
+// write that fails ends the session; ErrSealed and the error of ctx do not.
 func (s *Session) Send(ctx context.Context, p []byte, kind Kind) (Outcome, error) {
 	outcome, err := s.out.message(ctx, p, kind)
 	if err == nil {
@@ -231,20 +232,19 @@ func (s *Session) Send(ctx context.Context, p []byte, kind Kind) (Outcome, error
 	return outcome, s.writeFailed(err)
 }
 
-// writeFailed ends the session, with the reader's reason if it has one, and returns the reason.
+// writeFailed ends the session after a write has failed with err, and returns the cause: the
+// reader's, if it finds one within causeWait.
 func (s *Session) writeFailed(err error) error {
-	wait := time.NewTimer(causeWait)
-	defer wait.Stop()
 	select {
 	case <-s.dead:
-	case <-wait.C:
+	case <-time.After(causeWait):
 		s.Abort(s.cfg.Cause(err))
 	}
 	return s.cause
 }
 
-// Wake returns a channel that brings a token when a tick is due earlier than Health last said: the
-// first message was written that no PING follows.
+// Wake returns a channel that receives a token when the first message is written that no PING
+// follows: the next tick is then due earlier than Health last said.
 func (s *Session) Wake() <-chan struct{} { return s.wake }
 
 // Seal refuses Fresh and Again messages from now on.

@@ -42,6 +42,8 @@ func TestAbortDropsWhatTheKernelHolds(t *testing.T) {
 	cfg := config()
 	cfg.WriteTimeout = time.Second
 	s, peer := beginTCP(t, cfg)
+	limit := time.AfterFunc(time.Minute, func() { peer.Close() }) // a write that is stuck fails
+	defer limit.Stop()
 	taken := 0
 	p := bytes.Repeat([]byte("x"), 32<<10)
 	for {
