@@ -23,7 +23,7 @@ type events struct {
 	hooks callback.Queue // OnState and OnGatewayError
 	lines callback.Queue // for the logger
 
-	reply, retry callback.Turn // of IsReply and Retry: neither runs twice at once
+	reply, retry, retire callback.Turn // of IsReply, Retry and OnRetire: none runs twice at once
 }
 
 func newEvents(c *Client) *events {
@@ -33,6 +33,7 @@ func newEvents(c *Client) *events {
 		least:  slog.LevelDebug,
 		reply:  callback.NewTurn(),
 		retry:  callback.NewTurn(),
+		retire: callback.NewTurn(),
 	}
 	if e.log == nil {
 		e.log, e.least = slog.Default(), slog.LevelWarn
@@ -146,4 +147,14 @@ func (e *events) worthRetrying(err error) (again bool) {
 		return Retryable(err) // it has not answered
 	}
 	return again
+}
+
+// connectionRetired lets OnRetire have a connection. Where earlier calls of it leave no time before
+// ctx ends, it is not called.
+func (e *events) connectionRetired(ctx context.Context, conn *Conn) error {
+	if e.retire.Take(ctx.Done()) {
+		defer e.retire.Give()
+		e.client.opts.OnRetire(ctx, conn)
+	}
+	return nil
 }

@@ -67,8 +67,8 @@ type Options struct {
 	// OnRetire runs on the connection that a rotation has replaced, once its successor is in use:
 	// the place for the last writes on it, such as to unsubscribe. The connection is then read for
 	// Reconnect.Drain. ctx ends when the connection is lost, when the client is closed, and after
-	// HandshakeTimeout. It does not run where the gateway answers no PING: there the old connection
-	// is closed before its successor is used.
+	// HandshakeTimeout, the time counted in which an earlier call still runs. It does not run where
+	// the gateway answers no PING: there the old connection is closed before its successor is used.
 	OnRetire func(ctx context.Context, conn *Conn)
 
 	// OnState is told of every change of state, in order and never concurrently, on a goroutine

@@ -150,3 +150,48 @@ func TestCloseWhileDraining(t *testing.T) {
 		}
 	})
 }
+
+// A client that rotates faster than OnRetire returns calls it for one connection after the other.
+func TestOnRetireRunsOnceAtATime(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		var running, most int
+		var retired []int
+		c := clienttest.Dial(t, gw, &apigws.Options{OnRetire: func(_ context.Context, conn *apigws.Conn) {
+			running++
+			most = max(most, running)
+			retired = append(retired, conn.Generation())
+			time.Sleep(5 * time.Second)
+			running--
+		}})
+		for range 3 {
+			clienttest.Rotate(t, c)
+			clienttest.Sleep(time.Second)
+		}
+		clienttest.Sleep(time.Minute)
+		if most != 1 {
+			t.Errorf("OnRetire ran %d times at once", most)
+		}
+		slices.Sort(retired)
+		clienttest.Equal(t, "retired", retired, []int{1, 2, 3})
+	})
+}
+
+// An OnRetire that does not return keeps its own connection, and no later one.
+func TestOnRetireThatHangs(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		goOn := make(chan struct{})
+		calls := 0
+		c := clienttest.Dial(t, gw, &apigws.Options{OnRetire: func(context.Context, *apigws.Conn) {
+			calls++
+			<-goOn
+		}})
+		for range 5 {
+			clienttest.Rotate(t, c)
+		}
+		clienttest.Sleep(time.Minute)
+		if n := len(gw.Conns()); n != 2 || calls != 1 {
+			t.Errorf("%d connections are open after %d calls, want 2 after 1", n, calls)
+		}
+		close(goOn)
+	})
+}

@@ -203,10 +203,7 @@ func (l *life) retire(conn *connection) {
 	c.tearing.Go(func() { // the end of the client stops it
 		if c.opts.OnRetire != nil {
 			if _, err := c.line.await(c.ctx, conn); err == nil {
-				conn.call(c.ctx, &Conn{connection: conn, retired: true}, func(ctx context.Context, conn *Conn) error {
-					c.opts.OnRetire(ctx, conn)
-					return nil
-				})
+				conn.call(c.ctx, &Conn{connection: conn, retired: true}, c.events.connectionRetired)
 			}
 		}
 		drain := time.NewTimer(c.opts.Reconnect.Drain)
