@@ -30,6 +30,7 @@ type attempt struct {
 	wait   time.Duration // before the first handshake
 	cause  error         // of that wait
 	beside bool          // an open connection: the state stays as it is
+	once   chan struct{} // closed when nothing is to be tried again; nil: never
 }
 
 // connect makes a connection, trying again as long as that is worth it and ctx lasts.
@@ -42,8 +43,11 @@ func (k *connector) connect(ctx context.Context, a attempt) (*connection, error)
 			if !a.beside {
 				events.state(StateBackoff, err, wait)
 			}
-			if !sleep(ctx, wait) {
-				return nil, withLast(ctx.Err(), err)
+			if !sleep(ctx, wait, a.once) {
+				if ctx.Err() != nil {
+					err = withLast(ctx.Err(), err)
+				}
+				return nil, err
 			}
 		}
 		if !a.beside {
@@ -67,18 +71,23 @@ func (k *connector) connect(ctx context.Context, a attempt) (*connection, error)
 		if wait, ok = a.policy.next(); !ok {
 			return nil, err
 		}
+		if a.beside {
+			events.warn("rotation failed", "error", err, "retry_in", wait)
+		}
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
+// sleep reports whether d has passed before ctx ended or stop was closed.
+func sleep(ctx context.Context, d time.Duration, stop <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
 	case <-ctx.Done():
-		return false
+	case <-stop:
 	}
+	return false
 }
 
 // connectOnce makes one connection and lets OnConnect have it.

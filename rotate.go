@@ -14,6 +14,7 @@ type rotation struct {
 	timed   bool            // the one under way was not asked for
 	result  chan madeResult // brings the next connection; nil when none is on its way
 	cancel  context.CancelFunc
+	once    chan struct{}  // closed when the one under way is not to try again
 	waiting []chan<- error // the calls of Rotate
 }
 
@@ -60,12 +61,12 @@ func (r *rotation) request(answer chan<- error) {
 func (r *rotation) begin(timed bool) {
 	c := r.life.client
 	ctx, cancel := context.WithCancel(c.ctx)
-	result := make(chan madeResult, 1)
-	r.timed, r.result, r.cancel = timed, result, cancel
+	result, once := make(chan madeResult, 1), make(chan struct{})
+	r.timed, r.result, r.cancel, r.once = timed, result, cancel, once
 	c.tearing.Go(func() { // cancel stops it; who reads the result waits for it
 		defer cancel()
 		policy := anotherPacer(&c.opts.Reconnect)
-		conn, err := r.life.connector.connect(ctx, attempt{policy: policy, beside: true})
+		conn, err := r.life.connector.connect(ctx, attempt{policy: policy, beside: true, once: once})
 		result <- madeResult{conn, err}
 	})
 }
@@ -94,7 +95,8 @@ func (r *rotation) take(made madeResult, age time.Duration) *connection {
 }
 
 // rescue returns, after the loss of the connection, the one that a rotation under way brings; nil
-// if there is none.
+// if there is none, or if its handshake fails or is not under way: the run loop then reconnects,
+// with its own policy and its own states, and whoever waits for the rotation waits for that.
 func (r *rotation) rescue(cause error) *connection {
 	c := r.life.client
 	if r.result == nil || c.ctx.Err() != nil {
@@ -103,11 +105,9 @@ func (r *rotation) rescue(cause error) *connection {
 		return nil
 	}
 	c.events.state(StateConnecting, cause, 0)
+	close(r.once)
 	made := <-r.result
 	r.result = nil
-	if made.err != nil {
-		r.answer(made.err)
-	}
 	return made.conn
 }
 

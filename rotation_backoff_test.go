@@ -1,9 +1,12 @@
 package apigws_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,4 +176,42 @@ func TestRotateWhenTheClientEnds(t *testing.T) {
 			<-c.Done()
 		})
 	}
+}
+
+// A connection that is lost while a rotation waits between two attempts is replaced as any other: with
+// the client's policy, and with every attempt told to OnState and the logger. The call of Rotate gets
+// what comes of it.
+func TestLossWhileARotationKeepsFailing(t *testing.T) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var j clienttest.Journal
+		var log bytes.Buffer
+		c := clienttest.Dial(t, gw, &apigws.Options{
+			OnState:   j.Note,
+			Logger:    slog.New(slog.NewTextHandler(&log, nil)),
+			Reconnect: clienttest.Doubling(),
+		})
+		gw.Refuse(503, -1)
+		rotated := make(chan error, 1)
+		go func() { rotated <- c.Rotate(t.Context()) }()
+		clienttest.Sleep(8 * time.Second) // after 0, 1, 3 and 7 s
+		if n := strings.Count(log.String(), `"rotation failed"`); n != 4 {
+			t.Errorf("%d failures of the rotation were logged, want 4:\n%v", n, &log)
+		}
+		clienttest.Only(t, gw).Drop()
+		clienttest.Sleep(20 * time.Second)
+		clienttest.InState(t, c, apigws.StateBackoff)
+		s := time.Second
+		clienttest.Equal(t, "waits", j.Waits(), []time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s})
+		ctx, cancel := context.WithTimeout(t.Context(), s)
+		defer cancel()
+		var refused *apigws.HandshakeError
+		if err := c.Ready(ctx); !errors.As(err, &refused) || refused.StatusCode != 503 {
+			t.Errorf("Ready = %v, want the 503", err)
+		}
+		gw.Refuse(503, 0)
+		if err := <-rotated; err != nil {
+			t.Errorf("Rotate = %v", err)
+		}
+		clienttest.InState(t, c, apigws.StateOpen)
+	})
 }
