@@ -104,6 +104,31 @@ func TestACrowdInAHurry(t *testing.T) {
 	working.Wait()
 }
 
+// A lone writer yields to a crowd that was there, twice, and not any more.
+func TestALoneWriterDoesNotYield(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config())
+		r.out.shared = 2
+		r.send("0", Fresh)
+		r.send("1", Fresh)
+		if r.out.shared != 0 {
+			t.Errorf("%d writes more will yield", r.out.shared)
+		}
+	})
+}
+
+// A message costs no allocation.
+func TestSendAllocates(t *testing.T) {
+	stream := &stuckStream{release: make(chan struct{}), closed: make(chan struct{})}
+	close(stream.release)
+	s := newSession(stream)
+	defer end(s)
+	p := bytes.Repeat([]byte("x"), 128)
+	if n := testing.AllocsPerRun(1000, func() { s.Send(context.Background(), p, Fresh) }); n >= 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // What a message costs before the socket has it: of a lone writer, on a stream that takes all at
 // once.
 func BenchmarkMessage(b *testing.B) {

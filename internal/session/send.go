@@ -336,7 +336,7 @@ func (s *sender) write(b *batch) {
 		}
 	} else {
 		s.breakLocked(err)
-		b.err = s.err // why the session ended rather than that its stream was closed
+		b.err = err // writeFailed puts the cause of the session in its place
 	}
 	s.mu.Unlock()
 	<-s.turn

@@ -147,6 +147,25 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// After a write that fails, nothing is written: what follows would be taken for the rest of it.
+func TestNothingFollowsAFailedWrite(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config(), stuck)
+		r.link.partial = 3
+		r.sending("0", Fresh)
+		next := r.sending("1", Fresh)
+		r.link.permits <- errBroken
+		synctest.Wait()
+		select {
+		case r.link.permits <- nil:
+			t.Error("a second write")
+		default:
+		}
+		time.Sleep(causeWait)
+		must(t, next, result{Truncated, errBroken})
+	})
+}
+
 // A write that fails ends the session for what the reader finds within causeWait: a CLOSE says more
 // than a broken pipe.
 func TestFailedWriteWaitsForTheCause(t *testing.T) {
@@ -334,6 +353,22 @@ func TestPongWithMoreOutstanding(t *testing.T) {
 		r.link.bring(pongOf(2))
 		synctest.Wait()
 		equal(t, "PINGs", r.link.wrote(ws.Ping), []string{"1", "2", "3"})
+	})
+}
+
+// Without a window, a PONG brings no PING: the keepalive sends the next one.
+func TestPongWithoutAWindow(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config())
+		r.send("a", Fresh)
+		r.sendPing(nil)
+		r.send("b", Fresh)
+		r.link.bring(pongOf(1))
+		r.lives()
+		equal(t, "PINGs", r.link.wrote(ws.Ping), []string{"1"})
+		if n := r.Unacknowledged(); n != 1 {
+			t.Errorf("%d unacknowledged, want 1", n)
+		}
 	})
 }
 
