@@ -108,8 +108,8 @@ func TestAnswersWithResend(t *testing.T) {
 	}
 }
 
-// Even what is taken in meanwhile has a bound. When it is reached, nothing acknowledges any more what
-// was written: Write gives up, with nothing sent, rather than wait for ever.
+// Even what is taken in meanwhile has a bound. When it is reached, nothing acknowledges any more
+// what was written: Write gives up, with nothing sent, rather than wait for ever.
 func TestWriteGivesUpBehindUnreadMessages(t *testing.T) {
 	cfg := &gatewaytest.Config{Backend: gatewaytest.Silent, Buffer: 16 << 20}
 	clienttest.Bubble(t, cfg, func(t *testing.T, gw *gatewaytest.Server) {

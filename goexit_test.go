@@ -91,8 +91,8 @@ func TestGoexitInEachHook(t *testing.T) {
 	}
 }
 
-// Retry and IsReply are functions of one client, and never run twice at once: not on two connections
-// during a rotation, and not for a rotation and the loss of a connection.
+// Retry and IsReply are functions of one client, and never run twice at once: not on two
+// connections during a rotation, and not for a rotation and the loss of a connection.
 func TestHooksNeverRunTwiceAtOnce(t *testing.T) {
 	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var running [2]atomic.Int64
@@ -177,8 +177,8 @@ func TestCloseInPoliciesAndLoggers(t *testing.T) {
 	}
 }
 
-// A handler of the logger may write through the client, and wait for a connection: the run loop does
-// not wait for it.
+// A handler of the logger may write through the client, and wait for a connection: the run loop
+// does not wait for it.
 func TestLoggerWritesThroughTheClient(t *testing.T) {
 	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		var client atomic.Pointer[apigws.Client]

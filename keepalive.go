@@ -79,10 +79,10 @@ func (k *keeper) tick() (next time.Duration, err error) {
 	return next, nil
 }
 
-// untilDead returns how long until the connection counts as dead, if a PING is unanswered; 0 or less
-// if it is dead. If this tick is late, the process was frozen, and so was the goroutine that reads,
-// which has not seen yet what lies in the socket: nothing is concluded before it has had its turn,
-// whatever causes another tick.
+// untilDead returns how long until the connection counts as dead, if a PING is unanswered; 0 or
+// less if it is dead. If this tick is late, the process was frozen, and so was the goroutine that
+// reads, which has not seen yet what lies in the socket: nothing is concluded before it has had its
+// turn, whatever causes another tick.
 func (k *keeper) untilDead(now time.Time, h *session.Health) (wait time.Duration, waiting bool) {
 	patience := k.cfg.Timeout / 10
 	if now.Sub(k.due) > patience {

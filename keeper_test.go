@@ -7,8 +7,8 @@ import (
 	"github.com/apigws/apigws/internal/session"
 )
 
-// A process that was stopped finds a PING unanswered that was answered meanwhile. Its first tick after
-// that, and those that follow at once, conclude nothing; the reader then has had its turn.
+// A process that was stopped finds a PING unanswered that was answered meanwhile. Its first tick
+// after that, and those that follow at once, conclude nothing; the reader then has had its turn.
 func TestLateTicksConcludeNothing(t *testing.T) {
 	start := time.Now()
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }

@@ -14,8 +14,8 @@ import (
 	"github.com/apigws/apigws/internal/clienttest"
 )
 
-// No policy makes the client spin: a wait shorter than 10 ms is allowed once, until the policy starts
-// over, and a negative one is none.
+// No policy makes the client spin: a wait shorter than 10 ms is allowed once, until the policy
+// starts over, and a negative one is none.
 func TestPoliciesThatDoNotWait(t *testing.T) {
 	for _, wait := range []time.Duration{0, -5, math.MinInt64, time.Millisecond, 10*time.Millisecond - 1} {
 		clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
@@ -54,8 +54,8 @@ func TestPoliciesThatDoNotWait(t *testing.T) {
 	}
 }
 
-// A Backoff that returns nil is a wrong option. One that does so later has returned a policy before:
-// then the default stands in.
+// A Backoff that returns nil is a wrong option. One that does so later has returned a policy
+// before: then the default stands in.
 func TestBackoffThatReturnsNil(t *testing.T) {
 	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		calls := 0
@@ -109,8 +109,8 @@ func TestLargeFleets(t *testing.T) {
 	})
 }
 
-// The error of a client that has ended never is a *TooLargeError, although it may tell of one: loops
-// around Read and Messages that skip messages that are too large end.
+// The error of a client that has ended never is a *TooLargeError, although it may tell of one:
+// loops around Read and Messages that skip messages that are too large end.
 func TestLoopsEndWithTheClient(t *testing.T) {
 	long := make([]byte, 5000)
 	for i := range long {

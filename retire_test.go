@@ -13,8 +13,8 @@ import (
 	"github.com/apigws/apigws/internal/clienttest"
 )
 
-// OnRetire comes when the successor is in use, and before Drain: what it writes is the last on the old
-// connection, and what the backend answers still arrives, at Client.Read.
+// OnRetire comes when the successor is in use, and before Drain: what it writes is the last on the
+// old connection, and what the backend answers still arrives, at Client.Read.
 func TestOnRetireComesBetween(t *testing.T) {
 	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		calls := 0
@@ -66,8 +66,8 @@ func TestOnRetireComesBetween(t *testing.T) {
 	})
 }
 
-// The context of OnRetire ends with the connection, with the client, and after HandshakeTimeout. Then
-// its Conn is of no more use.
+// The context of OnRetire ends with the connection, with the client, and after HandshakeTimeout.
+// Then its Conn is of no more use.
 func TestContextOfOnRetire(t *testing.T) {
 	for _, end := range []string{"loss", "Close", "timeout"} {
 		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
@@ -105,8 +105,8 @@ func TestContextOfOnRetire(t *testing.T) {
 	}
 }
 
-// A connection that is lost while it drains is no news, and ends the draining. Nothing that was sent on
-// it can be lost: it was acknowledged before the successor was in use.
+// A connection that is lost while it drains is no news, and ends the draining. Nothing that was
+// sent on it can be lost: it was acknowledged before the successor was in use.
 func TestLossWhileDraining(t *testing.T) {
 	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		opts := &apigws.Options{}

@@ -16,8 +16,8 @@ import (
 	"github.com/apigws/apigws/internal/clienttest"
 )
 
-// A loss soon after a rotation meets a policy that has started over: the chain of connections has lived
-// for Stable, although the last of them has not.
+// A loss soon after a rotation meets a policy that has started over: the chain of connections has
+// lived for Stable, although the last of them has not.
 func TestLossSoonAfterARotation(t *testing.T) {
 	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var j clienttest.Journal
@@ -41,8 +41,8 @@ func TestLossSoonAfterARotation(t *testing.T) {
 	})
 }
 
-// Each rotation has a policy of its own: one that was asked for and refused after many attempts leaves
-// nothing to the one that comes by age, and that one grows rarer from the beginning.
+// Each rotation has a policy of its own: one that was asked for and refused after many attempts
+// leaves nothing to the one that comes by age, and that one grows rarer from the beginning.
 func TestRefusedRotateLeavesNothingBehind(t *testing.T) {
 	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var attempts []time.Duration
@@ -111,8 +111,8 @@ func TestGenerationWhileRotationsFail(t *testing.T) {
 	})
 }
 
-// Close during a rotation whose OnConnect does not listen to its context ends the sound connection at
-// once and in good order; it waits for the hook only afterwards.
+// Close during a rotation whose OnConnect does not listen to its context ends the sound connection
+// at once and in good order; it waits for the hook only afterwards.
 func TestCloseDuringARotationThatHangs(t *testing.T) {
 	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		c := clienttest.Dial(t, gw, &apigws.Options{OnConnect: func(_ context.Context, conn *apigws.Conn) error {
