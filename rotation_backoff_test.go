@@ -178,9 +178,9 @@ func TestRotateWhenTheClientEnds(t *testing.T) {
 	}
 }
 
-// A connection that is lost while a rotation waits between two attempts is replaced as any other: with
-// the client's policy, and with every attempt told to OnState and the logger. The call of Rotate gets
-// what comes of it.
+// A connection that is lost while a rotation waits between two attempts is replaced as any other:
+// with the client's policy, and with every attempt told to OnState and the logger. The call of
+// Rotate gets what comes of it.
 func TestLossWhileARotationKeepsFailing(t *testing.T) {
 	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var j clienttest.Journal
