@@ -128,7 +128,7 @@ func run(ctx context.Context, cfg config) (*report, error) {
 	}
 	defer srv.stop()
 
-	r := &report{started: time.Now()}
+	r := &report{started: time.Now(), rounds: cfg.rounds}
 	for _, step := range []func(context.Context, config, *server, *report) error{
 		measureThroughput, measurePinned, measureWrites, measureComebacks, measureRotations, measureScale, measureIdle,
 	} {

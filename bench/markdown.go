@@ -11,9 +11,9 @@ import (
 // markdown returns the tables of a run.
 func (r *report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, %s, %s/%s, %d CPUs, %s, %v for the whole run. Versions: %s.\n",
+	fmt.Fprintf(&b, "%s, %s, %s, %s/%s, %d CPUs, %s, %d rounds of throughput, %v for the whole run. Versions: %s.\n",
 		r.started.UTC().Format(time.DateOnly), cpuModel(), kernel(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
-		runtime.Version(), r.took.Round(time.Second), versions())
+		runtime.Version(), r.rounds, r.took.Round(time.Second), versions())
 	for _, note := range r.notes {
 		fmt.Fprintf(&b, "\n%s\n", note)
 	}

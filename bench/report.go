@@ -13,6 +13,7 @@ import (
 type report struct {
 	started time.Time
 	took    time.Duration
+	rounds  int // of throughput
 	notes   []string
 	records []record
 }
