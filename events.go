@@ -23,7 +23,8 @@ type events struct {
 	hooks callback.Queue // OnState and OnGatewayError
 	lines callback.Queue // for the logger
 
-	reply, retry, retire callback.Turn // of IsReply, Retry and OnRetire: none runs twice at once
+	// Of IsReply, Retry and OnRetire, of those that the client has: none runs twice at once.
+	reply, retry, retire callback.Turn
 }
 
 func newEvents(c *Client) *events {
@@ -31,9 +32,15 @@ func newEvents(c *Client) *events {
 		client: c,
 		log:    c.opts.Logger,
 		least:  slog.LevelDebug,
-		reply:  callback.NewTurn(),
-		retry:  callback.NewTurn(),
-		retire: callback.NewTurn(),
+	}
+	if c.opts.Keepalive.IsReply != nil {
+		e.reply = callback.NewTurn()
+	}
+	if c.opts.Reconnect.Retry != nil {
+		e.retry = callback.NewTurn()
+	}
+	if c.opts.OnRetire != nil {
+		e.retire = callback.NewTurn()
 	}
 	if e.log == nil {
 		e.log, e.least = slog.Default(), slog.LevelWarn
