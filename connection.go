@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/apigws/apigws/internal/callback"
@@ -29,7 +28,6 @@ type connection struct {
 	protocol   string
 
 	early   *queue.Queue  // takes what comes in before the connection is opened
-	opened  atomic.Bool   // what comes in goes to the client's queue
 	settled chan struct{} // closed when it is known what was lost
 }
 
@@ -62,7 +60,6 @@ func reset(socket *net.TCPConn) func() {
 
 // open lets what comes in go to Client.Read.
 func (conn *connection) open() {
-	conn.opened.Store(true)
 	conn.early.MoveTo(conn.client.queue)
 }
 
@@ -129,9 +126,7 @@ func (conn *connection) tearDown() {
 func (conn *connection) settle() {
 	c := conn.client
 	lost := conn.session.Settle()
-	if !conn.opened.Load() {
-		conn.releaseEarly()
-	}
+	conn.releaseEarly()
 	if lost > 0 && c.sessions.Window == nil {
 		c.losses.add(lost, conn.session.Cause())
 	}
@@ -139,7 +134,7 @@ func (conn *connection) settle() {
 }
 
 // releaseEarly gives to Read what came on a connection that was never opened, unless nobody reads:
-// each attempt to connect could bring a queue full of it.
+// each attempt to connect could bring a queue full of it. On one that was opened nothing is early.
 func (conn *connection) releaseEarly() {
 	c := conn.client
 	if c.queue.Full() && c.ctx.Err() == nil {

@@ -3,11 +3,8 @@ package apigws_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha1"
-	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"net/http"
 	"runtime"
 	"strings"
@@ -15,8 +12,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/gobwas/ws"
 
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/internal/clienttest"
@@ -45,111 +40,6 @@ func floods() []peerFlood {
 		{"error frames", nil, bytes.Repeat(append([]byte{0x81, byte(len(errorFrame))}, errorFrame...), 1<<10)},
 		{"PINGs", nil, bytes.Repeat(append([]byte{0x89, 100}, small...), 1<<10)},
 	}
-}
-
-// A hostilePeer is the transport to a server that answers PINGs until it attacks. Then it sends its
-// flood on all connections, and takes what is written, or not even that.
-type hostilePeer struct {
-	flood peerFlood
-
-	mu        sync.Mutex // guards what follows, and the fields of conns
-	changed   sync.Cond
-	attacking bool
-	stuck     bool // takes nothing
-	conns     []*hostileConn
-}
-
-// attack begins the attack.
-func (p *hostilePeer) attack(stuck bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.attacking, p.stuck = true, stuck
-	p.changed.Broadcast()
-}
-
-// RoundTrip is a handshake.
-func (p *hostilePeer) RoundTrip(req *http.Request) (*http.Response, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	conn := &hostileConn{peer: p, flood: append(p.flood.head, p.flood.frames...), left: 30 << 20}
-	p.conns = append(p.conns, conn)
-	sum := sha1.Sum([]byte(req.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return &http.Response{StatusCode: http.StatusSwitchingProtocols, Body: conn, Request: req, Header: http.Header{
-		"Upgrade":              {"websocket"},
-		"Connection":           {"Upgrade"},
-		"Sec-Websocket-Accept": {base64.StdEncoding.EncodeToString(sum[:])},
-	}}, nil
-}
-
-type hostileConn struct {
-	peer   *hostilePeer
-	in     bytes.Buffer // what the client has written, up to a whole frame
-	out    bytes.Buffer // PONGs
-	flood  []byte       // what comes next of it
-	left   int          // of the flood: a client that took everything would never end
-	closed bool
-}
-
-// Read waits until there is something, or the connection is closed.
-func (c *hostileConn) Read(b []byte) (int, error) {
-	p := c.peer
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for {
-		switch {
-		case c.closed:
-			return 0, io.EOF
-		case c.out.Len() > 0:
-			return c.out.Read(b)
-		case p.attacking && c.left > 0:
-			if len(c.flood) == 0 {
-				c.flood = p.flood.frames
-			}
-			n := copy(b, c.flood)
-			c.flood, c.left = c.flood[n:], c.left-n
-			return n, nil
-		}
-		p.changed.Wait()
-	}
-}
-
-// Write answers PINGs.
-func (c *hostileConn) Write(b []byte) (int, error) {
-	p := c.peer
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for p.attacking && p.stuck && !c.closed {
-		p.changed.Wait()
-	}
-	if c.closed {
-		return 0, io.ErrClosedPipe
-	}
-	if p.attacking {
-		return len(b), nil
-	}
-	c.in.Write(b)
-	for {
-		rest := bytes.NewReader(c.in.Bytes())
-		//lint:ignore SA1019 The frames are small.
-		frame, err := ws.ReadFrame(rest)
-		if err != nil {
-			return len(b), nil // the rest of it is still to come
-		}
-		c.in.Next(c.in.Len() - rest.Len())
-		if frame.Header.OpCode == ws.OpPing {
-			ws.WriteFrame(&c.out, ws.NewPongFrame(ws.UnmaskFrame(frame).Payload))
-			p.changed.Broadcast()
-		}
-	}
-}
-
-func (c *hostileConn) Close() error {
-	p := c.peer
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c.closed = true
-	p.changed.Broadcast()
-	return nil
 }
 
 // What a hostile peer can make a client hold, in each state, is bounded. SECURITY.md has the table;
@@ -196,8 +86,8 @@ func TestHostilePeerHoldsBoundedMemory(t *testing.T) {
 		for _, flood := range floods() {
 			synctest.Test(t, func(t *testing.T) {
 				before := heap()
-				peer := &hostilePeer{flood: flood}
-				peer.changed.L = &peer.mu
+				peer := newRawPeer()
+				peer.flood = flood
 				opts := state.opts
 				opts.HTTPClient = &http.Client{Transport: peer}
 				opts.OnConnect = func(ctx context.Context, conn *apigws.Conn) error {

@@ -300,6 +300,8 @@ func TestMessagesOfConnectionsThatNeverOpenAreBounded(t *testing.T) {
 		clienttest.Sleep(5 * time.Minute)
 		if s := c.Stats(); s.MessagesReceived < 1000 || s.Unread > 128 {
 			t.Errorf("of %d messages %d wait for Read, want two inboxes at the most", s.MessagesReceived, s.Unread)
+		} else if s.MessagesReceived != int64(s.Unread)+s.Dropped {
+			t.Errorf("%d messages came, %d wait and %d were dropped", s.MessagesReceived, s.Unread, s.Dropped)
 		}
 	})
 }
