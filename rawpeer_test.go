@@ -67,6 +67,8 @@ type rawConn struct {
 	left   int          // of the flood: a client that took everything would never end
 	texts  []string     // messages received, each of one frame
 	broken bool         // Write fails
+	polite bool         // closes the stream after a CLOSE
+	ended  bool         // has done so
 	closed bool         // by the client
 }
 
@@ -81,6 +83,8 @@ func (c *rawConn) Read(b []byte) (int, error) {
 			return 0, io.EOF
 		case c.out.Len() > 0:
 			return c.out.Read(b)
+		case c.ended:
+			return 0, io.EOF
 		case p.attacking && c.left > 0:
 			if len(c.flood) == 0 {
 				c.flood = p.flood.frames
@@ -127,6 +131,7 @@ func (c *rawConn) Write(b []byte) (int, error) {
 			ws.WriteFrame(&c.out, ws.NewPongFrame(frame.Payload))
 		case ws.OpClose:
 			ws.WriteFrame(&c.out, ws.NewCloseFrame(frame.Payload))
+			c.ended = c.polite
 		case ws.OpText:
 			c.texts = append(c.texts, string(frame.Payload))
 		}

@@ -73,6 +73,7 @@ func TestCloseReturnsWhenStreamsAreClosed(t *testing.T) {
 			switch when {
 			case "draining":
 				clienttest.Rotate(t, c)
+				peer.do(func() { peer.conns[1].polite = true }) // so that Close waits for the other one
 			case "rotating":
 				go c.Rotate(t.Context())
 				synctest.Wait()
