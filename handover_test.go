@@ -1,6 +1,7 @@
 package apigws_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -196,6 +197,9 @@ func TestRotationOldDiesAtTheBarrier(t *testing.T) {
 				}
 				clienttest.Equal(t, "received", clienttest.Received(gw), []string{"1", "2", "3"})
 			}
+			if s := c.Stats(); s.LostNetwork != 1 || s.Rotations != 1 {
+				t.Errorf("stats: %+v, want one loss and one rotation", s)
+			}
 			time.Sleep(time.Minute)
 			clienttest.Only(t, gw)
 		})
@@ -207,7 +211,12 @@ func TestRotationOldDiesAtTheBarrier(t *testing.T) {
 func TestCloseAtTheBarrierOfARotation(t *testing.T) {
 	for _, resend := range []int{0, 1 << 20} {
 		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
-			opts := apigws.Options{Resend: resend}
+			opts := apigws.Options{Resend: resend, OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+				if conn.Generation() == 2 {
+					gw.Conns()[1].Send([]byte("early"))
+				}
+				return nil
+			}}
 			c := clienttest.Dial(t, gw, &opts)
 			old := clienttest.Only(t, gw)
 			old.SetFaults(gatewaytest.Faults{Latency: 2 * time.Second})
@@ -226,6 +235,92 @@ func TestCloseAtTheBarrierOfARotation(t *testing.T) {
 				t.Errorf("Rotate = %v", err)
 			}
 			clienttest.Equal(t, "received", clienttest.Received(gw), []string{"1", "2"})
+			if s := c.Stats(); s.Rotations != 0 || s.Generation != 1 {
+				t.Errorf("stats: %+v, want no rotation", s)
+			}
+			// What the next one has brought is not lost, although it was never opened.
+			if got := clienttest.Read(t, c); got != "early" {
+				t.Errorf("Read = %q, want what came on the next connection", got)
+			}
+		})
+	}
+}
+
+// A Write that waits behind others on the old connection when a rotation begins goes to the next one,
+// although the old one takes more by then: nothing may follow the PING of the handover.
+func TestRotationTakesWaitingWritesAlong(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		old := clienttest.Only(t, gw)
+		old.FreezeIn(true) // the path holds 64 KiB, and then takes no more
+		var writers sync.WaitGroup
+		for _, msg := range []string{strings.Repeat("a", 100<<10), strings.Repeat("b", 100<<10), "c"} {
+			writers.Go(func() { clienttest.Write(t, c, msg) })
+			synctest.Wait() // a is under way, b in the next batch, which is full with it, c waits
+		}
+		writers.Go(func() { clienttest.Rotate(t, c) })
+		clienttest.Sleep(time.Second)
+		old.FreezeIn(false)
+		writers.Wait()
+		if err := c.Flush(t.Context()); err != nil {
+			t.Errorf("Flush = %v", err)
+		}
+		all := gw.AllConns()
+		if n := len(all[0].Received()); n != 2 {
+			t.Errorf("%d messages came on the old connection, want 2", n)
+		}
+		clienttest.Equal(t, "on the next", clienttest.Texts(all[1]), []string{"c"})
+	})
+}
+
+// A message for which the gateway closes the old connection during the handover is given up as after
+// any other loss: the next connection does not get it.
+func TestRotationRefusedAtTheBarrier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := newRawPeer()
+		c := newRaw(t, peer, &apigws.Options{Resend: 1 << 10})
+		peer.do(func() { peer.conns[0].silent = true })
+		clienttest.Write(t, c, "bad")
+		time.AfterFunc(time.Second, func() { // the handover waits for a PONG
+			peer.do(func() { peer.conns[0].out.Write([]byte{0x88, 2, 1009 >> 8, 1009 & 0xff}) })
+		})
+		start := time.Now()
+		clienttest.Rotate(t, c)
+		if took := time.Since(start); took < time.Second {
+			t.Errorf("the handover took %v: it has not waited for the PONG", took)
+		}
+		var closed *apigws.CloseError
+		if err := c.Flush(t.Context()); !errors.As(err, &closed) || closed.Code != 1009 {
+			t.Errorf("Flush = %v, want the 1009", err)
+		}
+		peer.do(func() { clienttest.Equal(t, "on the next", peer.conns[1].texts, nil) })
+		if left := c.Unconfirmed(); len(left) != 1 || string(left[0]) != "bad" {
+			t.Errorf("Unconfirmed = %q", left)
+		}
+	})
+}
+
+// Close and the end of an attempt to rotate that fall together leave no connection behind.
+func TestCloseAtTheInstantOfARotation(t *testing.T) {
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			peer := newRawPeer()
+			c := newRaw(t, peer, &apigws.Options{OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+				if conn.Generation() == 2 {
+					time.Sleep(time.Second)
+				}
+				return nil
+			}})
+			go c.Rotate(t.Context())
+			time.Sleep(time.Second)
+			c.Close()
+			peer.do(func() {
+				for i, conn := range peer.conns {
+					if !conn.closed {
+						t.Errorf("connection %d is left", i+1)
+					}
+				}
+			})
 		})
 	}
 }

@@ -20,7 +20,6 @@ type rawPeer struct {
 	mu        sync.Mutex // guards what follows, and the fields of conns
 	changed   sync.Cond
 	before    []byte // what is sent together with the next PONG, before it
-	silent    bool   // answers no PING
 	attacking bool
 	stuck     bool // takes nothing
 	conns     []*rawConn
@@ -66,9 +65,11 @@ type rawConn struct {
 	flood  []byte       // what comes next of it
 	left   int          // of the flood: a client that took everything would never end
 	texts  []string     // messages received, each of one frame
+	silent bool         // no PING is answered
+	pings  [][]byte     // those not answered
 	broken bool         // Write fails
 	polite bool         // closes the stream after a CLOSE
-	ended  bool         // has done so
+	ended  bool         // the stream is at its end
 	closed bool         // by the client
 }
 
@@ -123,7 +124,8 @@ func (c *rawConn) Write(b []byte) (int, error) {
 		frame = ws.UnmaskFrame(frame)
 		switch frame.Header.OpCode {
 		case ws.OpPing:
-			if p.silent {
+			if c.silent {
+				c.pings = append(c.pings, frame.Payload)
 				break
 			}
 			c.out.Write(p.before)

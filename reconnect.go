@@ -67,7 +67,6 @@ func (l *life) serve(conn *connection) *connection {
 	for {
 		select {
 		case <-c.ctx.Done():
-			rotation.stop()
 			l.shutdown(conn)
 			rotation.abandon()
 			return nil
@@ -122,7 +121,6 @@ func (l *life) replace(conn *connection, asleep time.Duration, rotation *rotatio
 		next, err = l.reconnect(cause, stable)
 		if err != nil {
 			c.end(err)
-			rotation.answer(c.status.reason())
 			return nil
 		}
 	}

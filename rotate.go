@@ -13,9 +13,8 @@ type rotation struct {
 	again   *pacer          // of timed rotations that failed; nil before the first
 	timed   bool            // the one under way was not asked for
 	result  chan madeResult // brings the next connection; nil when none is on its way
-	cancel  context.CancelFunc
-	once    chan struct{}  // closed when the one under way is not to try again
-	waiting []chan<- error // the calls of Rotate
+	once    chan struct{}   // closed when the one under way is not to try again
+	waiting []chan<- error  // the calls of Rotate
 }
 
 type madeResult struct {
@@ -60,13 +59,11 @@ func (r *rotation) request(answer chan<- error) {
 // begin lets a goroutine connect, with a policy of its own.
 func (r *rotation) begin(timed bool) {
 	c := r.life.client
-	ctx, cancel := context.WithCancel(c.ctx)
 	result, once := make(chan madeResult, 1), make(chan struct{})
-	r.timed, r.result, r.cancel, r.once = timed, result, cancel, once
-	c.tearing.Go(func() { // cancel stops it; who reads the result waits for it
-		defer cancel()
+	r.timed, r.result, r.once = timed, result, once
+	c.tearing.Go(func() { // the end of the client stops it; who reads the result waits for it
 		policy := anotherPacer(&c.opts.Reconnect)
-		conn, err := r.life.connector.connect(ctx, attempt{policy: policy, beside: true, once: once})
+		conn, err := r.life.connector.connect(c.ctx, attempt{policy: policy, beside: true, once: once})
 		result <- madeResult{conn, err}
 	})
 }
@@ -100,36 +97,24 @@ func (r *rotation) take(made madeResult, age time.Duration) *connection {
 func (r *rotation) rescue(cause error) *connection {
 	c := r.life.client
 	if r.result == nil || c.ctx.Err() != nil {
-		r.stop()
 		r.abandon()
 		return nil
 	}
 	c.events.state(StateConnecting, cause, 0)
 	close(r.once)
 	made := <-r.result
-	r.result = nil
 	return made.conn
 }
 
-// stop lets the attempt under way, if any, come to an end.
-func (r *rotation) stop() {
-	if r.result != nil {
-		r.cancel()
-	}
-}
-
-// abandon waits for the end of the attempt under way, if any, and gives up what it brings. It must
-// have been stopped.
+// abandon waits for the end of the attempt under way, if any, and gives up what it brings. The client
+// ends, which stops the attempt.
 func (r *rotation) abandon() {
-	if r.result != nil {
-		if made := <-r.result; made.conn != nil {
-			made.conn.session.Abort(errRetired)
-			made.conn.tearDown()
-		}
-		r.result = nil
+	if r.result == nil {
+		return
 	}
-	if r.waiting != nil {
-		r.answer(r.life.client.status.reason())
+	if made := <-r.result; made.conn != nil {
+		made.conn.session.Abort(errRetired)
+		made.conn.tearDown()
 	}
 }
 
@@ -170,11 +155,10 @@ func (c *Client) Rotate(ctx context.Context) error {
 // the one to end.
 func (l *life) handover(old, next *connection) bool {
 	c := l.client
-	c.line.set(nil)
-	old.session.Seal()
+	old.session.Seal() // from now on a Write waits for the next one
+	acknowledged := old.session.Unacknowledged() == 0 || old.provePings(c.ctx) == nil
 	switch {
-	case old.session.Unacknowledged() == 0, old.provePings(c.ctx) == nil:
-		l.retire(old)
+	case acknowledged:
 	case c.ctx.Err() != nil:
 		// Messages of old may still be acknowledged: none must go to next too.
 		next.session.Abort(errRetired)
@@ -192,19 +176,20 @@ func (l *life) handover(old, next *connection) bool {
 	}
 	c.counters.rotations.Add(1)
 	l.open(next)
+	if acknowledged {
+		l.retire(old)
+	}
 	return true
 }
 
-// retire lets OnRetire have a connection once its successor is in use, reads it for Drain, and then
-// closes it: what the backend sent to its connectionId before it learned of the new one still
+// retire lets OnRetire have a connection whose successor is in use, reads it for Drain, and then closes
+// it: what the backend sent to its connectionId before it learned of the new one still
 // arrives.
 func (l *life) retire(conn *connection) {
 	c := l.client
 	c.tearing.Go(func() { // the end of the client stops it
-		if c.opts.OnRetire != nil {
-			if _, err := c.line.await(c.ctx, conn); err == nil {
-				conn.call(c.ctx, &Conn{connection: conn, retired: true}, c.events.connectionRetired)
-			}
+		if c.opts.OnRetire != nil && c.ctx.Err() == nil {
+			conn.call(c.ctx, &Conn{connection: conn, retired: true}, c.events.connectionRetired)
 		}
 		drain := time.NewTimer(c.opts.Reconnect.Drain)
 		defer drain.Stop()

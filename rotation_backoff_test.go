@@ -152,7 +152,8 @@ func TestCloseDuringARotationThatHangs(t *testing.T) {
 func TestRotateWhenTheClientEnds(t *testing.T) {
 	for _, test := range []string{"refused", "Retry says no"} {
 		clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
-			opts := &apigws.Options{Reconnect: clienttest.Every(time.Second)}
+			var j clienttest.Journal
+			opts := &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(time.Second)}
 			if test == "Retry says no" {
 				opts.Reconnect.Retry = func(error) bool { return false }
 			}
@@ -174,6 +175,9 @@ func TestRotateWhenTheClientEnds(t *testing.T) {
 				t.Errorf("%s: Rotate has not returned", test)
 			}
 			<-c.Done()
+			if last := j.All(); test == "Retry says no" && len(last) != 2 {
+				t.Errorf("states %+v, want open and closed: nothing more is tried", last)
+			}
 		})
 	}
 }

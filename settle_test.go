@@ -13,6 +13,7 @@ import (
 	"github.com/apigws/apigws"
 	"github.com/apigws/apigws/gatewaytest"
 	"github.com/apigws/apigws/internal/clienttest"
+	"github.com/gobwas/ws"
 )
 
 // newRaw makes a client of a peer, and waits until it is open.
@@ -158,11 +159,10 @@ func TestSuspicionEnds(t *testing.T) {
 		peer := newRawPeer()
 		c := newRaw(t, peer, &apigws.Options{Resend: 1 << 10, Reconnect: clienttest.Every(time.Second)})
 		for i, two := range [][]string{{"1", "2"}, {"3", "4"}} {
-			peer.do(func() { peer.silent = true })
+			peer.do(func() { peer.conns[i].silent = true })
 			clienttest.Write(t, c, two...)
 			clienttest.Sleep(time.Second)
 			peer.do(func() {
-				peer.silent = false
 				peer.conns[i].out.Write([]byte{0x88, 2, 1009 >> 8, 1009 & 0xff})
 			})
 			clienttest.Sleep(5 * time.Second)
@@ -176,5 +176,39 @@ func TestSuspicionEnds(t *testing.T) {
 				clienttest.Equal(t, fmt.Sprint("on ", i), peer.conns[i].texts, want)
 			}
 		})
+	})
+}
+
+// A Flush that began before a rotation ends with it, also when its own PONG is lost with the old
+// connection: what it asks for was acknowledged by the one that the rotation has waited for.
+func TestFlushAcrossARotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := newRawPeer()
+		c := newRaw(t, peer, &apigws.Options{})
+		peer.do(func() { peer.conns[0].silent = true })
+		clienttest.Write(t, c, "x")
+		flushed := make(chan error, 1)
+		go clienttest.Rotate(t, c)
+		clienttest.Sleep(time.Second)
+		go func() { flushed <- c.Flush(t.Context()) }()
+		clienttest.Sleep(time.Second)
+		peer.do(func() {
+			old := peer.conns[0]
+			if len(old.pings) != 2 {
+				t.Fatalf("%d PINGs, want that of the rotation and that of Flush", len(old.pings))
+			}
+			ws.WriteFrame(&old.out, ws.NewPongFrame(old.pings[0]))
+		})
+		clienttest.Sleep(time.Second)
+		peer.do(func() { peer.conns[0].ended = true })
+		clienttest.Sleep(time.Second)
+		select {
+		case err := <-flushed:
+			if err != nil {
+				t.Errorf("Flush = %v", err)
+			}
+		default:
+			t.Error("Flush has not returned")
+		}
 	})
 }
