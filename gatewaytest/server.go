@@ -19,8 +19,8 @@ type Server struct {
 	// URL is what clients dial: "ws://127.0.0.1:port/prod", or wss.
 	URL string
 
-	// ManagementURL is what backends call: "http://127.0.0.1:port/prod", or https, to which "/@connections/{id}"
-	// is appended.
+	// ManagementURL is what backends call: "http://127.0.0.1:port/prod", or https, to which
+	// "/@connections/{id}" is appended.
 	ManagementURL string
 
 	cfg         Config
