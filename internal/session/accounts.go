@@ -22,8 +22,9 @@ type accounts struct {
 	taken        int64 // of those, how many the socket took in a write without an error
 	acknowledged int64 // of those, how many a PONG has acknowledged
 
-	pings       uint64 // number of the last PING
-	outstanding []ping // those whose PONG is awaited, oldest first
+	pings       uint64    // number of the last PING
+	outstanding []ping    // those whose PONG is awaited, oldest first
+	answered    []*waiter // of those whose PONG has come; tell lets them go on
 
 	// The PING of silentSince: when it left, its number, and how often bytes had come in then.
 	silent      time.Time
@@ -107,7 +108,7 @@ func (a *accounts) took(messages int64, lastPing uint64, now time.Time, reads in
 
 // pong notes a PONG. It answers its PING and, as RFC 6455 allows, every PING before it. It returns
 // the newest PING that is answered and how many messages are newly acknowledged; ok is false if
-// the PONG answers none.
+// the PONG answers none. Those who wait for it are told by tell.
 func (a *accounts) pong(payload []byte) (answered ping, acknowledged int64, ok bool) {
 	number, err := strconv.ParseUint(string(payload), 10, 64)
 	if err != nil || len(a.outstanding) == 0 || number < a.outstanding[0].number || number > a.pings {
@@ -117,7 +118,7 @@ func (a *accounts) pong(payload []byte) (answered ping, acknowledged int64, ok b
 	for ; n < len(a.outstanding) && a.outstanding[n].number <= number; n++ {
 		answered = a.outstanding[n]
 		if answered.waiter != nil {
-			close(answered.waiter.answered)
+			a.answered = append(a.answered, answered.waiter)
 		}
 	}
 	kept := copy(a.outstanding, a.outstanding[n:])
@@ -126,6 +127,15 @@ func (a *accounts) pong(payload []byte) (answered ping, acknowledged int64, ok b
 	acknowledged = answered.messages - a.acknowledged
 	a.acknowledged = answered.messages
 	return answered, acknowledged, true
+}
+
+// tell lets those go on who wait for a PONG that has come: once all is done that it asks for, since
+// they take its messages for done with.
+func (a *accounts) tell() {
+	for _, w := range a.answered {
+		close(w.answered)
+	}
+	a.answered = nil
 }
 
 // unacknowledged returns how many messages were put into batches that no PONG has acknowledged.

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/apigws/apigws/internal/window"
 )
 
 // at is n seconds after some instant.
@@ -194,6 +196,7 @@ func TestPongsAreAwaited(t *testing.T) {
 		a.addPing(at(1), w)
 	}
 	a.pong([]byte("2"))
+	a.tell()
 	for i, w := range all {
 		select {
 		case <-w.answered:
@@ -206,4 +209,28 @@ func TestPongsAreAwaited(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Who waits for a PONG may send what the window keeps on another connection as soon as the wait is
+// over. So it is not told before the window has dropped what the PONG acknowledges.
+func TestPongReachesTheWindowFirst(t *testing.T) {
+	s := &sender{window: window.New(100)}
+	s.accounts.addMessage()
+	w := newWaiter()
+	s.accounts.addPing(time.Now(), w)
+	func() {
+		defer func() {
+			if recover() == nil { // it stops in the middle: the message was never added
+				t.Error("the window has acknowledged a message that it does not hold")
+			}
+		}()
+		s.acknowledge([]byte("1"))
+	}()
+	select {
+	case <-w.answered:
+		t.Error("the wait was over before the window knew of the PONG")
+	default:
+	}
+	s.accounts.tell()
+	<-w.answered
 }

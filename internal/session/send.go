@@ -228,6 +228,7 @@ func (s *sender) acknowledge(payload []byte) (answered ping, more, ok bool) {
 	if s.window != nil {
 		s.window.Acknowledge(int(n))
 	}
+	s.accounts.tell()
 	return answered, len(s.accounts.outstanding) == 0 && s.accounts.unacknowledged() > 0, true
 }
 
