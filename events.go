@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apigws/apigws/internal/callback"
@@ -12,9 +14,9 @@ import (
 )
 
 // events call the hooks that hear of what happens, and the logger. Neither holds the client up, and
-// both may call it: each kind runs on a goroutine of its own while there is something to run. What
-// is queued is bounded by what causes it: changes of state come as often as the client reconnects,
-// and error frames wait in a queue with a bound.
+// both may call it: each kind runs on a goroutine of its own while there is something to run. While
+// it blocks, no more than maxWaiting changes of state and log lines wait; error frames wait in a
+// queue with a bound of its own.
 type events struct {
 	client *Client
 	log    *slog.Logger
@@ -22,6 +24,9 @@ type events struct {
 
 	hooks callback.Queue // OnState and OnGatewayError
 	lines callback.Queue // for the logger
+
+	changes changes      // for OnState
+	dropped atomic.Int64 // lines, since the last that was queued
 
 	// Of IsReply, Retry and OnRetire, of those that the client has: none runs twice at once.
 	reply, retry, retire callback.Turn
@@ -63,9 +68,43 @@ func (e *events) state(to State, err error, retryIn time.Duration) {
 		return
 	}
 	e.logState(change)
-	if c.opts.OnState != nil {
-		e.hooks.Run(func() { c.opts.OnState(c, change) })
+	if c.opts.OnState != nil && e.changes.add(change) {
+		e.hooks.Run(func() { c.opts.OnState(c, e.changes.take()) })
 	}
+}
+
+// maxWaiting is how many changes of state, and how many log lines, wait while the hook or the
+// handler blocks.
+const maxWaiting = 1000
+
+// changes are the changes of state that OnState has not been told of.
+type changes struct {
+	mu      sync.Mutex // guards what follows
+	waiting []StateChange
+}
+
+// add adds a change, and reports whether a call of OnState is to take it. Where too many wait, the
+// last of them and this one become one instead.
+func (c *changes) add(change StateChange) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.waiting); n >= maxWaiting {
+		change.From = c.waiting[n-1].From
+		c.waiting[n-1] = change
+		return false
+	}
+	c.waiting = append(c.waiting, change)
+	return true
+}
+
+// take takes the first change.
+func (c *changes) take() StateChange {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change := c.waiting[0]
+	c.waiting[0] = StateChange{}
+	c.waiting = c.waiting[1:]
+	return change
 }
 
 func (e *events) logState(change StateChange) {
@@ -92,10 +131,17 @@ func (e *events) record(level slog.Level, msg string, args ...any) {
 	if level < e.least {
 		return
 	}
+	if e.lines.Len() >= maxWaiting {
+		e.dropped.Add(1)
+		return
+	}
 	var pc [1]uintptr
 	runtime.Callers(2, pc[:])
 	r := slog.NewRecord(time.Now(), level, msg, pc[0])
 	r.Add(args...)
+	if n := e.dropped.Swap(0); n > 0 {
+		r.Add("lines_dropped", n)
+	}
 	e.lines.Run(func() {
 		if h := e.log.Handler(); h.Enabled(context.Background(), level) {
 			h.Handle(context.Background(), r)

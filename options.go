@@ -73,7 +73,8 @@ type Options struct {
 
 	// OnState is told of every change of state, in order and never concurrently, on a goroutine
 	// that does nothing else: it may call the client. While it blocks, later changes wait and
-	// nothing else does.
+	// nothing else does. When 1,000 wait, the last and the next become one, whose From and To may be
+	// the same.
 	OnState func(*Client, StateChange)
 
 	// OnGatewayError, if set, gets the gateway's own error frames, which Read then does not return.
@@ -91,7 +92,8 @@ type Options struct {
 
 	// Logger gets the events of the connection. Default: warnings and errors go to slog.Default().
 	// No query, header or token is ever logged. The logger's Handler is called on a goroutine of
-	// its own, in order; it may call the client.
+	// its own, in order; it may call the client. While it blocks, 1,000 lines wait; further ones
+	// are dropped, and the next line says how many, as lines_dropped.
 	Logger *slog.Logger
 
 	// HandshakeTimeout bounds one handshake, Prepare included, and then the OnConnect of the

@@ -34,7 +34,8 @@ func (s State) String() string {
 
 // A StateChange tells OnState what happened.
 type StateChange struct {
-	// From and To differ, except after a rotation: it goes from StateOpen to StateOpen.
+	// From and To differ, except after a rotation, which goes from StateOpen to StateOpen, and
+	// where an OnState that blocked gets several changes as one.
 	From, To State
 	// Generation is that of the connection in use, or of the last one that was.
 	Generation int

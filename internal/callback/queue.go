@@ -30,6 +30,13 @@ func (q *Queue) Run(f func()) {
 	}
 }
 
+// Len returns how many callbacks are queued; one that runs is not counted.
+func (q *Queue) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting)
+}
+
 // Wait waits until nothing is queued and nothing runs. A callback of the queue must not call it.
 func (q *Queue) Wait() { q.WaitContext(context.Background()) }
 
