@@ -23,7 +23,13 @@ func TestPoliciesThatDoNotWait(t *testing.T) {
 				t.Fatal("this wait gives up")
 			}
 			var j clienttest.Journal
-			opts := &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(wait)}
+			attempts := 0
+			opts := &apigws.Options{OnState: j.Note, Reconnect: clienttest.Every(wait), Prepare: func(*http.Request) error {
+				if attempts++; attempts > 10_000 {
+					return &apigws.OptionError{Field: "test", Problem: "spins"} // which ends it
+				}
+				return nil
+			}}
 			c := clienttest.Dial(t, gw, opts)
 			clienttest.Sleep(time.Minute)
 			for range 2 {

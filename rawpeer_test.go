@@ -66,7 +66,10 @@ type rawConn struct {
 	left   int          // of the flood: a client that took everything would never end
 	texts  []string     // messages received, each of one frame
 	silent bool         // no PING is answered
+	pongs  int          // how many PINGs are answered before it is silent; 0: all
+	after  []byte       // sent after the next PONG; nothing is taken before the client has read it
 	pings  [][]byte     // those not answered
+	mutual bool         // Write waits until all that was sent has been read
 	broken bool         // Write fails
 	polite bool         // closes the stream after a CLOSE
 	ended  bool         // the stream is at its end
@@ -83,7 +86,9 @@ func (c *rawConn) Read(b []byte) (int, error) {
 		case c.closed:
 			return 0, io.EOF
 		case c.out.Len() > 0:
-			return c.out.Read(b)
+			n, err := c.out.Read(b)
+			p.changed.Broadcast()
+			return n, err
 		case c.ended:
 			return 0, io.EOF
 		case p.attacking && c.left > 0:
@@ -103,7 +108,7 @@ func (c *rawConn) Write(b []byte) (int, error) {
 	p := c.peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.attacking && p.stuck && !c.closed {
+	for !c.closed && (p.attacking && p.stuck || c.mutual && c.out.Len() > 0) {
 		p.changed.Wait()
 	}
 	if c.closed || c.broken {
@@ -131,6 +136,13 @@ func (c *rawConn) Write(b []byte) (int, error) {
 			c.out.Write(p.before)
 			p.before = nil
 			ws.WriteFrame(&c.out, ws.NewPongFrame(frame.Payload))
+			if len(c.after) > 0 {
+				c.out.Write(c.after)
+				c.after, c.mutual = nil, true
+			}
+			if c.pongs--; c.pongs == 0 {
+				c.silent = true
+			}
 		case ws.OpClose:
 			ws.WriteFrame(&c.out, ws.NewCloseFrame(frame.Payload))
 			c.ended = c.polite
