@@ -13,6 +13,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -80,7 +81,9 @@ func main() {
 	}
 	r, err := run(context.Background(), cfg)
 	pprof.StopCPUProfile()
-	fatal(err)
+	if r == nil {
+		fatal(err)
+	}
 
 	text := r.markdown()
 	fmt.Print(text)
@@ -91,6 +94,7 @@ func main() {
 			"chart.svg":          r.chart(),
 		}))
 	}
+	fatal(err)
 }
 
 func fatal(err error) {
@@ -121,6 +125,7 @@ func (c *config) wants(scenario string) bool {
 	return wanted
 }
 
+// run returns the report of what could be measured together with the errors of the rest.
 func run(ctx context.Context, cfg config) (*report, error) {
 	srv, err := startServer()
 	if err != nil {
@@ -129,15 +134,17 @@ func run(ctx context.Context, cfg config) (*report, error) {
 	defer srv.stop()
 
 	r := &report{started: time.Now(), rounds: cfg.rounds}
+	var errs []error
 	for _, step := range []func(context.Context, config, *server, *report) error{
-		measureThroughput, measurePinned, measureWrites, measureComebacks, measureRotations, measureScale, measureIdle,
+		measureIdle, measureScale, measureComebacks, measureRotations, measureWrites, measurePinned, measureThroughput,
 	} {
-		if err := step(ctx, cfg, srv, r); err != nil {
-			return nil, err
+		if err := step(ctx, cfg, srv, r); err != nil { // what else there is to measure is worth having
+			r.note("Not measured to the end: %v", err)
+			errs = append(errs, err)
 		}
 	}
 	r.took = time.Since(r.started)
-	return r, nil
+	return r, errors.Join(errs...)
 }
 
 // interleave calls measure for each library in turn, and that so many times.
