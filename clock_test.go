@@ -292,3 +292,21 @@ func TestManyClientsPingTogether(t *testing.T) {
 		})
 	}
 }
+
+// However seldom a process of many looks, a message is followed by a PING within Timeout: the first
+// that no PING follows wakes who sends them.
+func TestManyClientsFollowMessages(t *testing.T) {
+	defer together(10 * manyClients)()
+	onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
+		time.Sleep(time.Second)
+		before := l.gw.Stats().Pings
+		if err := l.Write(t.Context(), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
+		if got := l.gw.Stats().Pings - before; got != 1 {
+			t.Errorf("%d PINGs within Timeout of a message, want 1", got)
+		}
+	})
+}

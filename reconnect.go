@@ -77,7 +77,6 @@ func (l *life) serve(conn *connection) *connection {
 		case result := <-rotation.result:
 			if next := rotation.take(result, keeper.age()); next != nil && l.handover(conn, next) {
 				rotation.answer(nil)
-				l.began = l.began.Add(-keeper.asleep)
 				return next
 			}
 			timer.Reset(0) // the next attempt may be due before the next tick
