@@ -21,7 +21,7 @@ type Client struct {
 	queue    *queue.Queue   // what Read returns
 	errors   *queue.Queue   // error frames that wait for OnGatewayError
 	sessions session.Config // what all sessions have in common
-	losses   losses         // what Flush tells
+	losses   losses         // what Flush reports
 	counters counters
 	line     line   // which connection is in use
 	status   status // what the client says of itself
@@ -139,12 +139,12 @@ func (c *Client) State() State {
 	return state
 }
 
-// Done returns a channel that is closed when the client has ended: after Close, or after a failure
-// that no retry can mend. Err then says why.
+// Done returns a channel that is closed when the client has ended: after Close, or after a
+// permanent failure. Err then says why.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err returns nil until the client has ended, ErrClosed after Close, and after a failure that no
-// retry can mend an error that wraps ErrClosed and the failure.
+// Err returns nil until the client has ended, then ErrClosed after Close, or, after a permanent
+// failure, an error that wraps ErrClosed and the failure.
 func (c *Client) Err() error {
 	select {
 	case <-c.done:
@@ -160,8 +160,8 @@ func (c *Client) Err() error {
 // What has been received can still be read.
 //
 // The error wraps ErrUnconfirmed if messages were not acknowledged, as none is by a gateway that
-// answers no PING. Like a last Flush, it also tells of those that connections lost earlier have
-// left unconfirmed; an application that was answered knows better and may ignore it. With
+// answers no PING. Like a last Flush, it also reports those that connections lost earlier have
+// left unconfirmed; an application whose backend has answered may ignore it. With
 // Options.Resend, Unconfirmed returns them. Called again, Close returns the same.
 //
 // Called from inside a hook, of this client or of another, Close does not wait, since it could wait

@@ -176,15 +176,15 @@ type permanentError struct{ error }
 
 func (e *permanentError) Unwrap() error { return e.error }
 
-// Retryable reports whether a new connection is worth trying after err. Worth
-// it are network errors, every close code, failures of Prepare and OnConnect,
-// and the refusals 408, 429 and 5xx. Not worth it are other refusals, wrong
-// options (also when Prepare returns an *OptionError), a certificate that does
-// not verify, an answer that is not TLS where TLS was dialled, and the errors of
-// a client that has ended. It is the default of Reconnect.Retry, which grants a
-// 401 or 403 one more try: the token may have been stale. A machine that roams
-// meets such certificates in networks that want a login first; its Retry may
-// say that they are worth another try.
+// Retryable reports whether another attempt may succeed after err. It does after network errors,
+// every close code, failures of Prepare and OnConnect, and the refusals 408, 429 and 5xx. It does
+// not after other refusals, wrong options (also when Prepare returns an *OptionError), a
+// certificate that does not verify, an answer that is not TLS where TLS was dialled, and the errors
+// of a client that has ended.
+//
+// Retryable is the default of Reconnect.Retry, with one more attempt after the first 401 or 403,
+// since the token may have expired. A machine that roams meets certificates that do not verify in
+// networks that want a login first; its Retry may return true for them.
 func Retryable(err error) bool {
 	if err == nil || errors.Is(err, ErrClosed) {
 		return false
@@ -213,7 +213,8 @@ func Retryable(err error) bool {
 	return true
 }
 
-// minWait is the shortest wait between two attempts, but for one: no policy makes the client spin.
+// minWait is the shortest wait between two attempts, with one exception, so that no policy makes
+// the client spin.
 const minWait = 10 * time.Millisecond
 
 // A pacer asks a policy how long to wait.

@@ -59,10 +59,10 @@ func (c *Client) Unconfirmed() [][]byte {
 	return c.sessions.Window.Unconfirmed()
 }
 
-// losses are the messages lost, or refused, that no Flush has told of.
+// losses are the messages lost, or refused, that no Flush has reported.
 type losses struct {
 	mu    sync.Mutex // guards what follows
-	n     int64      // not told yet
+	n     int64      // not reported yet
 	total int64
 	cause error // of the last
 }
@@ -76,14 +76,14 @@ func (l *losses) add(n int64, cause error) {
 	l.cause = cause
 }
 
-// all returns how many messages there were since the client was made, told or not.
+// all returns how many messages there were since the client was made, reported or not.
 func (l *losses) all() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.total
 }
 
-// peek returns the error that tells of the losses, or nil.
+// peek returns the error that reports the losses, or nil.
 func (l *losses) peek() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -174,8 +174,8 @@ func handshakeError(resp *http.Response, err error, p *progress, secrets *redact
 	return e
 }
 
-// neverTrusted reports whether err is a failure to trust the server that no retry mends: a
-// certificate that does not verify, or an answer in plain text where TLS was dialled.
+// neverTrusted reports whether err is a permanent failure to trust the server: a certificate that
+// does not verify, or an answer in plain text where TLS was dialled.
 func neverTrusted(err error) bool {
 	var (
 		notTLS       tls.RecordHeaderError

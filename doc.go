@@ -1,17 +1,18 @@
 // Package apigws keeps a client connected to a WebSocket API of Amazon API Gateway.
 //
-// The gateway holds connections and forwards their events to a backend; everything else is left to
-// the two ends. It ends connections that are silent, ends every connection after two hours, closes
-// on frames over 32 KB, and gives each new connection a new id. A [Client] stays under these limits
-// by itself:
+// The gateway holds connections and forwards their events to a backend. It ends a connection that
+// is silent, ends every connection after two hours, closes on frames over 32 KB, and gives each new
+// connection a new id. A [Client] stays under these limits:
 //
 //	c, err := apigws.Dial(ctx, "wss://abc123.execute-api.eu-west-1.amazonaws.com/prod", nil)
 //	if err != nil {
-//		return err
+//		return err // ctx has ended, or the gateway has refused the client
 //	}
-//	defer c.Close()
 //	for msg, err := range c.Messages(ctx) {
-//		...
+//		if err != nil {
+//			return errors.Join(err, c.Close())
+//		}
+//		handle(msg)
 //	}
 //
 // # Staying connected
@@ -19,20 +20,20 @@
 // A PING is sent after 55 seconds in which nothing was received, and within 10 seconds of a message
 // that is not acknowledged yet; if nothing at all comes in for 10 seconds after it, the connection
 // is lost. With Keepalive.Message the client also sends data, for paths on which only data counts.
-// A lost connection is replaced after a random wait that grows from half a second to 30 seconds,
-// without an end. A connection that is 105 to 110 minutes old is rotated: the next one is made, and
-// OnConnect runs on it, before the old one is closed.
+// A lost connection is replaced after a random wait, which grows from half a second to 30 seconds.
+// There is no limit to the number of attempts. A connection that is 105 to 110 minutes old is
+// rotated: the next one is made, and OnConnect runs on it, before the old one is closed.
 //
 // In a suspended machine timers stand still. After it wakes, a connection past its age is rotated
 // within one Keepalive.Timeout, and a dead one is noticed within two: one until the clocks are
 // compared, one for the PONG. A process of many clients compares them less often: a Timeout later
 // for each thousand, but at least each Keepalive.Interval. A wall clock that is set looks like a
-// suspension at worst; it costs no connection. Nor does a process that was stopped for a while: a
-// tick that comes late concludes nothing until what lies in the socket has been read.
+// suspension at worst, and does not cost the connection. A process that was stopped for a while
+// keeps its connection, too: a late tick concludes nothing until the socket has been read.
 //
-// Some failures no retry mends: wrong options, refusals such as 403, a certificate that does not
-// verify. They end the client, at once in Dial; see [Retryable] and Reconnect.Retry. All others are
-// retried, and reported to the logger.
+// Some failures are permanent: wrong options, refusals such as 403, a certificate that does not
+// verify. They end the client, in Dial at once; see [Retryable] and Reconnect.Retry. The client
+// retries after all others, and reports them to the logger.
 //
 // # Delivery
 //
@@ -46,8 +47,8 @@
 //
 // With Options.Resend delivery is at least once: messages are kept until such a PONG, and go out
 // again first and in order on the next connection. A message may then arrive twice; it is not lost.
-// What the gateway does with it, and whether its integration succeeds, is beyond this: a backend
-// that must not miss a message acknowledges it in a message of its own.
+// A PONG does not say that the gateway has processed a message, or that its integration succeeded:
+// if a message matters, let the backend answer it.
 //
 // In the other direction Read returns every message that a connection brought, with the exceptions
 // that Stats.Dropped counts. What the backend sends while no connection is open fails there: POST

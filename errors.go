@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	// ErrClosed is wrapped by the errors of a client that has ended, by Close or by a failure that
-	// no retry can mend. In the second case they wrap that failure, too. Flush goes on to report
-	// losses with ErrUnconfirmed, and nil if there are none.
+	// ErrClosed is wrapped by the errors of a client that has ended, by Close or by a permanent
+	// failure, which they wrap as well. Flush still reports losses with ErrUnconfirmed, and returns
+	// nil if there are none.
 	ErrClosed = errors.New("apigws: client is closed")
 
 	// ErrNotSent is wrapped by an error of Write if nothing was sent that the gateway could
@@ -38,8 +38,8 @@ var (
 	// for Options.WriteTimeout.
 	ErrWriteTimeout error = session.ErrWriteTimeout
 
-	// errUnread ends a wait for the gateway to acknowledge something: what it acknowledges with is
-	// behind more messages than are received without being read.
+	// errUnread ends a wait for an acknowledgement that is behind more messages than the client
+	// receives while nobody reads.
 	errUnread = errors.New("apigws: the acknowledgement is behind messages that nobody reads")
 )
 
@@ -90,7 +90,7 @@ type OptionError struct {
 	Problem string
 }
 
-// Error names the field and the problem.
+// Error returns a text with the field and the problem.
 func (e *OptionError) Error() string {
 	return fmt.Sprintf("apigws: %s %s", e.Field, e.Problem)
 }
@@ -105,11 +105,11 @@ type HandshakeError struct {
 	Header http.Header
 	// Body is the beginning of the answer's body, at most 1 KiB.
 	Body []byte
-	// Err is what went wrong when there was no answer, or a wrong one.
+	// Err is what went wrong if there was no answer, or one that is not a WebSocket handshake.
 	Err error
 }
 
-// Error tells the status, and what went wrong if that was not the status.
+// Error returns a text with the status, and with what went wrong if that was not the status.
 func (e *HandshakeError) Error() string {
 	switch {
 	case e.Err == nil:
@@ -139,8 +139,8 @@ func newHookError(hook string, err error, secrets *redact.Secrets) error {
 
 func (e *hookError) Error() string { return "apigws: " + e.hook + ": " + bare(e.err) }
 
-// Is finds what the hook has returned, but for what it says of clients and messages: those are not
-// the client and the messages of whoever gets this error.
+// Is finds what the hook has returned, except errors about clients and messages: they are not about
+// the client and the messages of the caller that gets this error.
 func (e *hookError) Is(target error) bool {
 	return target != ErrClosed && target != ErrNotSent && target != ErrUnconfirmed && errors.Is(e.err, target)
 }
@@ -153,7 +153,7 @@ type CloseError struct {
 	Reason string
 }
 
-// Error tells the code and the reason.
+// Error returns a text with the code and the reason.
 func (e *CloseError) Error() string {
 	if e.Reason == "" {
 		return fmt.Sprintf("apigws: closed by the gateway: %d", e.Code)
@@ -178,7 +178,7 @@ type TooLargeError struct {
 	Size, Limit int // in bytes
 }
 
-// Error tells both numbers.
+// Error returns a text with both numbers.
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("apigws: %d bytes exceed the limit of %d", e.Size, e.Limit)
 }
@@ -196,7 +196,7 @@ type GatewayError struct {
 	RequestID    string `json:"requestId"`
 }
 
-// Error tells the message and the request, for a search in the gateway's logs.
+// Error returns a text with the message and the request id, which the gateway's logs have, too.
 func (e *GatewayError) Error() string {
 	return fmt.Sprintf("apigws: gateway error: %s (request %s)", e.Message, e.RequestID)
 }

@@ -10,8 +10,8 @@ import (
 // what it enforces on the gateway.
 type Limits struct {
 	// Idle is how long a connection may be silent before something on the path ends it. Default 2
-	// minutes: the strictest ever measured (121 s, by one engineer, on a connection through API
-	// Gateway; see docs/gateway.md). AWS documents 10 minutes.
+	// minutes, the shortest time that anybody has reported (121 s; see docs/gateway.md). AWS
+	// documents 10 minutes.
 	Idle time.Duration
 
 	// Lifetime is how long a connection may live. Default 2 hours, as AWS documents; it is not

@@ -121,8 +121,9 @@ type Options struct {
 // Timeout in silence and within 2 Timeouts while sending, and what a lost connection may have lost
 // was written in about the last Timeout.
 //
-// API Gateway answers PINGs, and they reset its idle timer; both were measured by several people,
-// and neither is documented by AWS (see docs/gateway.md). Message is the documented way: data.
+// The defaults rely on a gateway that answers PINGs and counts them as activity. AWS documents
+// neither for API Gateway (see docs/gateway.md), so measure yours with the command "apigws probe".
+// Message is the documented way: data.
 type Keepalive struct {
 	// Interval is the silence after which a PING is sent. Default 55s: two fit into the strictest
 	// idle limit, with time to miss one. It must be below Limits.Idle. Where a process has a
@@ -284,8 +285,7 @@ func checkHeader(header http.Header) error {
 			"Sec-Websocket-Extensions", "Sec-Websocket-Protocol":
 			return &OptionError{"Header", "must not hold " + field + ": the handshake sets it"}
 		}
-		// Every attempt would fail: a token read from a file likes to end in a
-		// newline.
+		// Every attempt would fail. A token that was read from a file often ends in a newline.
 		if slices.ContainsFunc(values, hasControl) {
 			return &OptionError{"Header", "has a control character in " + field}
 		}

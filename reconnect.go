@@ -39,7 +39,7 @@ func (l *life) run() {
 func (l *life) finish() {
 	c := l.client
 	c.tearing.Wait()
-	closeErr := c.losses.peek() // a Flush still tells of the losses, too: Close need not have been called
+	closeErr := c.losses.peek() // a Flush still reports the losses, too: Close may never be called
 	if w := c.sessions.Window; w != nil && w.Len() > 0 {
 		kept := errorf("%w: %d messages", ErrUnconfirmed, w.Len())
 		if closeErr == nil {

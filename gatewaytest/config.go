@@ -60,7 +60,7 @@ type Config struct {
 	// does, and before $connect runs.
 	Authorizer *Authorizer
 
-	// Identify completes what events tell of a client, for example with the IAM caller that a
+	// Identify completes what events say of a client, for example with the IAM caller that a
 	// signature proves.
 	Identify func(*http.Request, *Identity)
 

@@ -42,7 +42,7 @@ type ending struct {
 }
 
 // The reading goroutine lives as long as the state is not closed, so whatever is started under mu
-// in an earlier state is started before Server.Close can have counted everybody as gone.
+// in an earlier state is started before Server.Close can have counted all connections as gone.
 type state int
 
 const (

@@ -43,10 +43,11 @@
 //
 // # What is real
 //
-// The behaviour follows the AWS developer guide ("documented") and, where that is silent, captures
-// and measurements that others have published ("captured", "measured"). Where those contradict each
-// other, or where there are none ("an inference", "not known"), a field of Config decides and its
-// comment says so. Nothing of it was measured on AWS by this project.
+// The behaviour follows the AWS developer guide ("documented") and, where that is silent, reports
+// of captures and measurements ("captured", "measured"). Where reports contradict each other, or
+// where there are none ("an inference", "not known"), a field of Config decides and its comment
+// says so. This project has measured none of it on AWS; docs/gateway.md links the sources that are
+// known.
 //
 // These things the real gateway does and this one does not: it negotiates permessage-deflate,
 // limits the requests and messages a second of an account, validates messages against models, and

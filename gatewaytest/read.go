@@ -184,7 +184,7 @@ func (r *reader) clientClosed(payload []byte) {
 	}
 }
 
-// noStatusReason is what the backend is told of a client that closed without a status.
+// noStatusReason is the reason in the event for a client that closed without a status.
 const noStatusReason = "Client-side close frame status not set"
 
 // message takes in a complete message.

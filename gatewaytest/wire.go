@@ -161,7 +161,7 @@ func (w *wire) close() {
 	}
 }
 
-// reset breaks the connection: the peer reads what has arrived and then ECONNRESET.
+// reset resets the connection: the peer reads what has arrived and then ECONNRESET.
 func (w *wire) reset() {
 	if !w.kill() {
 		return

@@ -110,7 +110,7 @@ func (o *outbox) write() {
 	}
 }
 
-// writeQueue reports whether the connection is over: broken, or closed by both sides.
+// writeQueue reports whether the connection is over: lost, or closed by both sides.
 func (o *outbox) writeQueue() (over bool) {
 	c := o.c
 	c.mu.Lock()

@@ -81,7 +81,7 @@ type Options struct {
 // form, sorted by name. To add a token to the query or to set the Host, wrap
 // the function and do that first.
 //
-// What no retry can mend, such as a host that names no region, is an
+// A permanent failure, such as a host that names no region, is an
 // *apigws.OptionError, and ends Dial and the client at once. A provider that
 // fails, or that returns expired credentials, is asked again by the next
 // attempt.

@@ -71,9 +71,8 @@ func (b *backend) say(ctx context.Context, ev *gatewaytest.Event) (*gatewaytest.
 	r.lines = append(r.lines, l)
 	r.lines = r.lines[max(0, len(r.lines)-remembered):]
 
-	// All under one lock, so that everybody gets the lines in one order. Post
-	// does not wait for the client; behind a real gateway it is an HTTP call,
-	// and an order by Seq is up to the members.
+	// The lock keeps the lines in one order for all members. Post does not wait for the client;
+	// behind a real gateway it is an HTTP call, and members have to sort the lines by Seq.
 	var failed error
 	for id, s := range b.seats {
 		if s.room == req.Room {

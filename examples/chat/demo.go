@@ -9,7 +9,7 @@ import (
 	"github.com/apigws/apigws/gatewaytest"
 )
 
-// playDemo has alice and bob talk in one room and carol in another, and breaks
+// playDemo has alice and bob talk in one room and carol in another, and resets
 // bob's connection while alice talks on.
 func playDemo(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)

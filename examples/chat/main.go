@@ -1,15 +1,13 @@
-// Command chat is a chat with rooms, whose members miss nothing when their
-// connection breaks.
+// Command chat is a chat with rooms, whose members miss nothing when their connection is lost.
 //
-//	go run ./examples/chat -demo    # three scripted members, a forced break; ends by itself
+//	go run ./examples/chat -demo    # three scripted members, one of whom loses the connection
 //
 // Or in several terminals, one of which hosts the gateway:
 //
 //	go run ./examples/chat -listen 127.0.0.1:8082 -name alice -room tea
 //	go run ./examples/chat -url ws://127.0.0.1:8082/prod -name bob -room tea
 //
-// Type lines; end with Ctrl-D. Stop the host and start it again: the others come
-// back by themselves.
+// Type lines; end with Ctrl-D. Stop the host and start it again: the others reconnect.
 package main
 
 import (
@@ -42,7 +40,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	url := flags.String("url", "", "join the chat on this gateway")
 	name := flags.String("name", "host", "who you are")
 	room := flags.String("room", "lobby", "where you are")
-	demo := flags.Bool("demo", false, "three scripted members and a forced break")
+	demo := flags.Bool("demo", false, "three scripted members, one of whom loses the connection")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -108,7 +106,7 @@ func talk(ctx context.Context, url, name, room string, in io.Reader, out io.Writ
 			if err := m.say(ctx, text); err != nil {
 				print("* perhaps not sent: %v", err)
 			}
-		case err := <-heard: // the gateway will not have us any more
+		case err := <-heard: // a permanent failure
 			return err
 		case <-ctx.Done():
 			return leave(m, heard)

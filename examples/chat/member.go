@@ -49,8 +49,8 @@ func join(ctx context.Context, url string, hc *http.Client, name, room string, o
 	return m, err
 }
 
-// say returns nil when the gateway has the line. Write alone would say no more
-// than that the operating system has it, and a break can lose it from there.
+// say returns nil when the gateway has the line. Write returns when the operating system has it,
+// and a lost connection can lose it from there.
 func (m *member) say(ctx context.Context, text string) error {
 	if err := m.client.WriteJSON(ctx, request{Action: "say", Room: m.room, Name: m.name, Text: text}); err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Command quickstart connects, sends, prints the answer, and, on the fake
-// gateway that it brings along, shows how a broken connection comes back.
+// Command quickstart connects, sends a message and prints the answer. On the fake gateway that it
+// brings along it then loses the connection and reconnects.
 //
 //	go run ./examples/quickstart
 //	go run ./examples/quickstart -url wss://abc123.execute-api.eu-west-1.amazonaws.com/prod
@@ -31,12 +31,12 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	print := log.New(out, "", 0).Printf // OnState prints from a goroutine of its own
 
 	// A fake gateway takes the place of a real one if none is given.
-	breakIt := func() {}
+	loseConnection := func() {}
 	if url == "" {
 		gw := gatewaytest.NewServer(nil)
 		defer gw.Close()
 		url = gw.URL
-		breakIt = func() {
+		loseConnection = func() {
 			print("-- the connection is reset --")
 			gw.Conns()[0].Drop()
 		}
@@ -54,12 +54,11 @@ func run(ctx context.Context, url string, out io.Writer) error {
 
 	for i, text := range []string{"hello", "still there?"} {
 		if i > 0 {
-			breakIt()
+			loseConnection()
 		}
-		// Write waits for an open connection, so a break that is known needs no
-		// code here. One that shows only later can swallow the message although
-		// Write has returned nil: Flush tells of it, and Options.Resend sends
-		// the message again.
+		// Write waits for an open connection. If the connection is lost just after Write, the
+		// message may be lost although Write has returned nil: Flush reports that, and
+		// Options.Resend sends the message again.
 		if err := c.WriteJSON(ctx, map[string]string{"action": "echo", "text": text}); err != nil {
 			return err
 		}

@@ -11,8 +11,7 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), "", &out); err != nil {
 		t.Fatal(err)
 	}
-	// States are told on a goroutine of their own, so they and the answers
-	// may come in either order.
+	// OnState runs on a goroutine of its own, so states and answers may come in either order.
 	for _, line := range []string{
 		"connecting -> open (connection 1)\n",
 		`answer: {"action":"echo","text":"hello"}` + "\n",

@@ -48,7 +48,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	fmt.Fprintln(out, "-- the connection is lost, and no other comes about --")
+	fmt.Fprintln(out, "-- the connection is lost, and the gateway admits no other --")
 	b.gateway.Hold(true)
 	for _, conn := range b.gateway.Conns() {
 		conn.Drop()

@@ -16,7 +16,7 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%v after:\n%s", err, out.String())
 	}
 	want := `event 1: one
--- the connection is lost, and no other comes about --
+-- the connection is lost, and the gateway admits no other --
 -- the gateway admits connections again --
 event 2: two
 event 3: three

@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if *demo {
 		if *url != "" {
-			return errors.New("-demo breaks connections, so it does not go with -url")
+			return errors.New("-demo resets connections: it cannot be used with -url")
 		}
 		*addr = "127.0.0.1:0"
 	}
@@ -93,7 +93,7 @@ func (s *service) serve(ctx context.Context, listener net.Listener) error {
 	var err error
 	select {
 	case err = <-failed:
-	case <-s.ws.Done(): // ended for good, for example with a 403: let the supervisor start us anew
+	case <-s.ws.Done(): // a permanent failure, such as a 403: the supervisor starts the service again
 		err = s.ws.Err()
 	case <-ctx.Done():
 		s.log.Info("shutting down")

@@ -23,10 +23,10 @@ type config struct {
 	client *http.Client // nil: the default
 	grace  time.Duration
 	log    *slog.Logger
-	drop   func() // breaks the connection; nil with a real gateway
+	drop   func() // resets the connection; nil with a real gateway
 }
 
-// A service forwards orders to the gateway and hears of everybody's orders.
+// A service forwards orders to the gateway and receives the orders of all services.
 type service struct {
 	config
 	ws     *apigws.Client
@@ -166,10 +166,9 @@ func (s *service) metrics() http.Handler {
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
-// postOrder passes the body on as an order and waits until it comes back. A
-// break that is known needs no code: Write waits until the connection, and the
-// subscription on it, are back. One that shows only later can swallow the order
-// although Write returns nil: then its event does not come.
+// postOrder passes the body on as an order and waits until its event arrives. Write waits for a
+// connection with a subscription. If the connection is lost just after Write, the order may be lost
+// although Write has returned nil: then its event does not arrive.
 func (s *service) postOrder(w http.ResponseWriter, r *http.Request) {
 	item, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<10))
 	if err != nil {
