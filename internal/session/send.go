@@ -211,9 +211,7 @@ func (s *sender) breakOff(err error) {
 }
 
 func (s *sender) breakLocked(err error) {
-	if s.phase < broken {
-		s.phase, s.err = broken, err
-	}
+	s.phase, s.err = broken, err
 }
 
 // acknowledge notes a PONG; see accounts.pong. more reports whether messages are left that no

@@ -356,6 +356,33 @@ func TestPongWithMoreOutstanding(t *testing.T) {
 	})
 }
 
+// The reader does not wait for the PING that follows a PONG: a write may be stuck.
+func TestPongBehindAWrite(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, withWindow(), stuck)
+		for _, s := range []string{"a", "b", "c"} {
+			r.cfg.Window.TryReserve(len(s))
+			r.sending(s, Fresh)
+			if s != "c" {
+				r.link.permits <- nil
+			}
+		}
+		r.link.bring(pongOf(1), text("m"))
+		equal(t, "messages", r.pop(), []string{"m"})
+	})
+}
+
+// A session that is sealed refuses a message at once, also when it would wait for a batch.
+func TestSealedBehindAFullBatch(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config(), stuck)
+		r.sending("0", Fresh)
+		r.sending(big(batchLimit), Fresh)
+		r.Seal()
+		must(t, r.sending("2", Fresh), result{NotSent, ErrSealed})
+	})
+}
+
 // Without a window, a PONG brings no PING: the keepalive sends the next one.
 func TestPongWithoutAWindow(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -376,7 +403,18 @@ func TestPongWithoutAWindow(t *testing.T) {
 func TestOrderOfTheWindow(t *testing.T) {
 	const senders, each = 16, 200
 	r := begin(t, withWindow())
-	var working sync.WaitGroup
+	var working, looking sync.WaitGroup
+	sent := make(chan struct{})
+	looking.Go(func() { // so that who keeps a message has to wait
+		for {
+			select {
+			case <-sent:
+				return
+			default:
+				r.cfg.Window.Unconfirmed()
+			}
+		}
+	})
 	for i := range senders {
 		working.Go(func() {
 			for j := range each {
@@ -389,6 +427,8 @@ func TestOrderOfTheWindow(t *testing.T) {
 		})
 	}
 	working.Wait()
+	close(sent)
+	looking.Wait()
 	var kept []string
 	for _, p := range r.cfg.Window.Kept() {
 		kept = append(kept, string(p))
