@@ -186,6 +186,54 @@ func TestSilentSince(t *testing.T) {
 	silent(5, time.Time{})
 }
 
+// A PONG can be among what had come in when its PING was noted as left. The next PING, which has
+// not left, is then no silence.
+func TestNotSilentWhenAnswered(t *testing.T) {
+	var a accounts
+	a.addPing(at(1), nil)
+	a.took(0, 1, at(2), 3)
+	a.addPing(at(3), nil)
+	a.pong([]byte("1"))
+	if got := a.silentSince(3); !got.IsZero() {
+		t.Errorf("silent since %v, and it was answered", got)
+	}
+}
+
+// Of many outstanding PINGs, the oldest and those that somebody waits for are kept. Answered ones
+// are not referred to.
+func TestManyPings(t *testing.T) {
+	var a accounts
+	var waiters []*waiter
+	for i := range 10 * maxOutstanding {
+		var w *waiter
+		if i%maxOutstanding == maxOutstanding-1 {
+			w = newWaiter()
+			waiters = append(waiters, w)
+		}
+		a.addPing(at(i), w)
+	}
+	if n := len(a.outstanding); n > maxOutstanding+len(waiters) {
+		t.Errorf("%d PINGs are kept", n)
+	}
+	if a.outstanding[0].number != 1 {
+		t.Errorf("the oldest is PING %d", a.outstanding[0].number)
+	}
+	a.pong([]byte(strconv.FormatUint(a.pings, 10)))
+	a.tell()
+	for i, w := range waiters {
+		select {
+		case <-w.answered:
+		default:
+			t.Errorf("waiter %d is forgotten", i)
+		}
+	}
+	for _, p := range a.outstanding[:cap(a.outstanding)] {
+		if p.waiter != nil {
+			t.Error("a waiter that was answered is kept")
+		}
+	}
+}
+
 // Who waits for a PONG is told of it, also by that of a later PING.
 func TestPongsAreAwaited(t *testing.T) {
 	var a accounts

@@ -236,6 +236,18 @@ func TestAnswerBehindAWrite(t *testing.T) {
 	}
 }
 
+// An Abort ends the wait for the answer to leave, even if the write goes on.
+func TestAbortEndsTheAnswer(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config(), stuck, func(l *link) { l.deaf = true })
+		r.sending("under way", Fresh)
+		r.link.bring(closeFrame(1001, ""))
+		synctest.Wait()
+		r.Abort(errBroken)
+		must(t, done(func() bool { <-r.readDone; return true }), true)
+	})
+}
+
 // An answer that leaves in time finishes the handshake, also if it is the CLOSE that Shut has put
 // into a batch.
 func TestAnswerBehindAWriteInTime(t *testing.T) {

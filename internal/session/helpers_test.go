@@ -34,6 +34,7 @@ type link struct {
 	partial int           // how many bytes a write takes that fails
 	closed  chan struct{} // closed by Close
 	deaf    bool          // Close does not end a write that waits
+	late    atomic.Int32  // writes after Close
 	resets  atomic.Int32  // counted before Close
 	rest    []byte        // of what was taken from in
 
@@ -87,6 +88,9 @@ func (l *link) Write(p []byte) (int, error) {
 	var err error
 	select {
 	case <-l.closed:
+		if l.late.Add(1) > 1000 {
+			panic("a session writes again and again to a stream that is closed")
+		}
 		return 0, errClosed
 	default:
 	}

@@ -103,6 +103,23 @@ func TestRecycleTwice(t *testing.T) {
 	}
 }
 
+// What is too small is not kept, and a header that waits for its next use keeps nothing.
+func TestRecycleKeepsLittle(t *testing.T) {
+	recycles(t, true)
+	Recycle(nil)
+	for range 100 { // a pool may drop what it was given
+		Recycle(make([]byte, 63))
+		if pools[minClass-1].Get() != nil {
+			t.Fatal("63 bytes are kept")
+		}
+		Recycle(make([]byte, 64))
+		alloc(64)
+		if header, _ := headers.Get().(*[]byte); header != nil && *header != nil {
+			t.Fatal("a header keeps the memory of a message")
+		}
+	}
+}
+
 // Messages that come in get memory that was given back.
 func TestMessagesAreRecycled(t *testing.T) {
 	recycles(t, true)
