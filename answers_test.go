@@ -153,3 +153,33 @@ func TestWriteGivesUpBehindUnreadMessages(t *testing.T) {
 		clienttest.Accepted(t, gw, 1)
 	})
 }
+
+// An OnGatewayError that waits for an acknowledgement does not wait for ever where that is behind more
+// error frames than are received before it returns.
+func TestFlushBehindErrorFrames(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		const frame = `{"message": "Forbidden", "connectionId": "a", "requestId": "b"}`
+		var err error
+		var took time.Duration
+		c := clienttest.Dial(t, gw, &apigws.Options{
+			Resend: 1000,
+			OnGatewayError: func(c *apigws.Client, _ *apigws.GatewayError) {
+				if took == 0 {
+					start := time.Now()
+					err = c.Flush(t.Context())
+					took = time.Since(start)
+				}
+			},
+		})
+		conn := clienttest.Only(t, gw)
+		conn.FreezeIn(true)
+		clienttest.Write(t, c, "x")
+		go conn.SendRaw([]byte(strings.Repeat("\x81"+string(rune(len(frame)))+frame, 6<<20/len(frame))))
+		clienttest.Sleep(time.Second)
+		conn.FreezeIn(false)
+		clienttest.Sleep(time.Minute)
+		if took == 0 || !errors.Is(err, apigws.ErrUnconfirmed) {
+			t.Errorf("Flush = %v after %v, want an error within a minute", err, took)
+		}
+	})
+}

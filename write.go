@@ -83,8 +83,8 @@ func (c *Client) WriteJSON(ctx context.Context, v any) error {
 
 // whileReading calls wait, for what comes with PONGs, again and again until it returns something
 // else than the end of its ctx. The PONGs may be behind messages that nobody reads, perhaps because
-// the caller would read them: when even the widened queue has been full for a while, whileReading
-// gives up rather than wait for what cannot come.
+// the caller would read them or is the OnGatewayError that they wait for: when even a widened queue
+// has been full for a while, whileReading gives up rather than wait for what cannot come.
 func (c *Client) whileReading(ctx context.Context, wait func(context.Context) error) error {
 	defer c.makeRoom(nil)()
 	for {
@@ -96,7 +96,7 @@ func (c *Client) whileReading(ctx context.Context, wait func(context.Context) er
 			return c.status.reason()
 		case err == nil, ctx.Err() != nil:
 			return err
-		case c.queue.Overfull():
+		case c.queue.Overfull(), c.errors != nil && c.errors.Overfull():
 			return errUnread
 		}
 	}
