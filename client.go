@@ -28,9 +28,9 @@ type Client struct {
 
 	ctx     context.Context // ends when Close is called or the client fails
 	cancel  context.CancelFunc
-	done    chan struct{}     // closed when the run loop has ended
-	rotate  chan chan<- error // requests for a rotation
-	tearing sync.WaitGroup    // rotations, and connections that are torn down
+	done    chan struct{}        // closed when the run loop has ended
+	rotate  chan chan<- *outcome // requests for a rotation
+	tearing sync.WaitGroup       // rotations, and connections that are torn down
 }
 
 // New returns a client that connects to a WebSocket API, such as
@@ -54,7 +54,7 @@ func New(url string, opts *Options) (*Client, error) {
 		opts:   o,
 		queue:  queue.New(),
 		done:   make(chan struct{}),
-		rotate: make(chan chan<- error),
+		rotate: make(chan chan<- *outcome),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.line.changed = make(chan struct{})

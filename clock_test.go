@@ -310,3 +310,13 @@ func TestManyClientsFollowMessages(t *testing.T) {
 		}
 	})
 }
+
+// However short Interval and Timeout are, a client does not look at its clocks all the time.
+func TestShortKeepaliveDoesNotSpin(t *testing.T) {
+	onLaptop(t, Options{Keepalive: Keepalive{Interval: 1, Timeout: 1}}, func(t *testing.T, l *laptop) {
+		time.Sleep(time.Millisecond)
+		if n := l.looks.Load(); n > 100 {
+			t.Errorf("the client has looked %d times in a millisecond", n)
+		}
+	})
+}

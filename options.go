@@ -124,6 +124,8 @@ type Options struct {
 // The defaults rely on a gateway that answers PINGs and counts them as activity. AWS documents
 // neither for API Gateway (see docs/gateway.md), so measure yours with the command "apigws probe".
 // Message is the documented way: data.
+//
+// An Interval or a Timeout below a millisecond counts as one.
 type Keepalive struct {
 	// Interval is the silence after which a PING is sent. Default 55s: two fit into the strictest
 	// idle limit, with time to miss one. It must be below Limits.Idle. Where a process has a
@@ -193,6 +195,10 @@ type Reconnect struct {
 	Disabled bool
 }
 
+// minKeepalive is the shortest Keepalive.Interval and Timeout. The client looks at its clocks once in
+// each: shorter ones would keep a processor busy.
+const minKeepalive = time.Millisecond
+
 // withDefaults returns a checked copy of o, its defaults filled in.
 func (o *Options) withDefaults() (*Options, error) {
 	var opts Options
@@ -238,6 +244,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	setDefault(&opts.CloseTimeout, 5*time.Second)
 	setDefault(&k.Interval, 55*time.Second)
 	setDefault(&k.Timeout, 10*time.Second)
+	k.Interval, k.Timeout = max(k.Interval, minKeepalive), max(k.Timeout, minKeepalive)
 	setDefault(&r.Stable, 10*time.Second)
 	setDefault(&r.Drain, 10*time.Second)
 	if opts.HTTPClient == nil {

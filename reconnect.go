@@ -72,8 +72,8 @@ func (l *life) serve(conn *connection) *connection {
 			return nil
 		case <-conn.session.Dead():
 			return l.replace(conn, keeper.asleep, rotation)
-		case answer := <-c.rotate:
-			rotation.request(answer)
+		case reply := <-c.rotate:
+			reply <- rotation.request() // has room for it
 		case result := <-rotation.result:
 			if next := rotation.take(result, keeper.age()); next != nil && l.handover(conn, next) {
 				rotation.answer(nil)

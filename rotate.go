@@ -14,7 +14,14 @@ type rotation struct {
 	timed   bool            // the one under way was not asked for
 	result  chan madeResult // brings the next connection; nil when none is on its way
 	once    chan struct{}   // closed when the one under way is not to try again
-	waiting []chan<- error  // the calls of Rotate
+	outcome *outcome        // what calls of Rotate wait for; nil when none does
+}
+
+// An outcome is what comes of a rotation. The calls of Rotate share it, so that those whose contexts
+// have ended leave nothing behind.
+type outcome struct {
+	done chan struct{} // closed when it is known
+	err  error         // written before
 }
 
 type madeResult struct {
@@ -49,11 +56,14 @@ func (r *rotation) tick(age time.Duration) (next time.Duration) {
 }
 
 // request begins a rotation for a call of Rotate, or joins the one under way.
-func (r *rotation) request(answer chan<- error) {
-	r.waiting = append(r.waiting, answer)
+func (r *rotation) request() *outcome {
+	if r.outcome == nil {
+		r.outcome = &outcome{done: make(chan struct{})}
+	}
 	if r.result == nil {
 		r.begin(false)
 	}
+	return r.outcome
 }
 
 // begin lets a goroutine connect, with a policy of its own.
@@ -119,10 +129,11 @@ func (r *rotation) abandon() {
 }
 
 func (r *rotation) answer(err error) {
-	for _, w := range r.waiting {
-		w <- err // has room for it
+	if r.outcome != nil {
+		r.outcome.err = err
+		close(r.outcome.done)
+		r.outcome = nil
 	}
-	r.waiting = nil
 }
 
 // Rotate replaces the connection now: the next one is made, with a fresh Prepare and its OnConnect,
@@ -131,17 +142,18 @@ func (r *rotation) answer(err error) {
 // as after a lost connection until ctx ends, and returns a refusal at once. A rotation that is
 // already under way counts. Cancelling ctx ends the wait, not the rotation.
 func (c *Client) Rotate(ctx context.Context) error {
-	answer := make(chan error, 1)
+	reply := make(chan *outcome, 1)
 	select {
-	case c.rotate <- answer:
+	case c.rotate <- reply:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.done:
 		return c.status.reason()
 	}
+	outcome := <-reply // the run loop, which has taken it, replies at once
 	select {
-	case err := <-answer:
-		return err
+	case <-outcome.done:
+		return outcome.err
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.done:

@@ -219,3 +219,26 @@ func TestLossWhileARotationKeepsFailing(t *testing.T) {
 		clienttest.InState(t, c, apigws.StateOpen)
 	})
 }
+
+// Calls of Rotate whose contexts end while no connection can be had leave nothing behind.
+func TestRotateInVainLeavesNothing(t *testing.T) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		gw.Hold(true)
+		calls := func(n int) {
+			for range n {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+				if err := c.Rotate(ctx); err == nil {
+					t.Fatal("Rotate = nil without a connection")
+				}
+				cancel()
+			}
+		}
+		calls(1)
+		before := heap()
+		calls(10_000)
+		if grown := heap() - before; grown > 500_000 {
+			t.Errorf("10,000 calls of Rotate have left %d bytes", grown)
+		}
+	})
+}
