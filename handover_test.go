@@ -246,8 +246,8 @@ func TestCloseAtTheBarrierOfARotation(t *testing.T) {
 	}
 }
 
-// A Write that waits behind others on the old connection when a rotation begins goes to the next one,
-// although the old one takes more by then: nothing may follow the PING of the handover.
+// A Write that waits behind others on the old connection when a rotation begins goes to the next
+// one, although the old one takes more by then: nothing may follow the PING of the handover.
 func TestRotationTakesWaitingWritesAlong(t *testing.T) {
 	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		c := clienttest.Dial(t, gw, nil)
@@ -273,8 +273,8 @@ func TestRotationTakesWaitingWritesAlong(t *testing.T) {
 	})
 }
 
-// A message for which the gateway closes the old connection during the handover is given up as after
-// any other loss: the next connection does not get it.
+// A message for which the gateway closes the old connection during the handover is given up as
+// after any other loss: the next connection does not get it.
 func TestRotationRefusedAtTheBarrier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := newRawPeer()

@@ -13,7 +13,8 @@ import (
 	"github.com/apigws/apigws/internal/clienttest"
 )
 
-// Only some close codes say that the gateway minds a message. After any other loss it is sent again.
+// Only some close codes say that the gateway minds a message. After any other loss it is sent
+// again.
 func TestCloseCodesThatReject(t *testing.T) {
 	for code, rejected := range map[int]bool{
 		1000: false, 1001: false, 1002: true, 1003: true, 1005: false, 1007: true, 1008: false, 1009: true, 1011: false, 1012: false,
@@ -103,8 +104,8 @@ func TestDialFailsWhileOnStateBlocks(t *testing.T) {
 	})
 }
 
-// A Write that waits for room in the window does so for as long as there is no connection: it gives up
-// only if messages that nobody reads are in the way.
+// A Write that waits for room in the window does so for as long as there is no connection: it gives
+// up only if messages that nobody reads are in the way.
 func TestWriteWaitsForRoomThroughAnOutage(t *testing.T) {
 	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1000, Reconnect: clienttest.Every(time.Minute)})
@@ -121,8 +122,8 @@ func TestWriteWaitsForRoomThroughAnOutage(t *testing.T) {
 	})
 }
 
-// A Conn whose OnConnect has returned takes no message any more, although the connection is not open
-// yet: with Resend, a PONG is awaited first.
+// A Conn whose OnConnect has returned takes no message any more, although the connection is not
+// open yet: with Resend, a PONG is awaited first.
 func TestConnIsUselessBeforeItsConnectionIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := newRawPeer()
@@ -151,8 +152,9 @@ func TestConnIsUselessBeforeItsConnectionIsOpen(t *testing.T) {
 	})
 }
 
-// What a connection brings is read as soon as it is open, also while messages are sent again: a peer
-// that takes nothing until its own messages are taken does not stand still with a client that does so.
+// What a connection brings is read as soon as it is open, also while messages are sent again: a
+// peer that takes nothing until its own messages are taken does not stand still with a client that
+// does so.
 func TestReadsWhileResending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := newRawPeer()

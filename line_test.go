@@ -38,8 +38,8 @@ func TestLineIsLookedAtTwice(t *testing.T) {
 	}
 }
 
-// A message that is refused is noted as a loss before it leaves the window: a Flush that waits for the
-// window must find it.
+// A message that is refused is noted as a loss before it leaves the window: a Flush that waits for
+// the window must find it.
 func TestRefusalIsNotedFirst(t *testing.T) {
 	w := window.New(100)
 	if !w.TryReserve(1) {

@@ -73,8 +73,8 @@ type Options struct {
 
 	// OnState is told of every change of state, in order and never concurrently, on a goroutine
 	// that does nothing else: it may call the client. While it blocks, later changes wait and
-	// nothing else does. When 1,000 wait, the last and the next become one, whose From and To may be
-	// the same.
+	// nothing else does. When 1,000 wait, the last and the next become one, whose From and To may
+	// be the same.
 	OnState func(*Client, StateChange)
 
 	// OnGatewayError, if set, gets the gateway's own error frames, which Read then does not return.

@@ -11,9 +11,9 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// A rawPeer is the transport to a server that answers PINGs and CLOSEs, and leaves it to the client to
-// close the stream. When it attacks, it sends its flood on all connections, and takes what is written,
-// or not even that.
+// A rawPeer is the transport to a server that answers PINGs and CLOSEs, and leaves it to the client
+// to close the stream. When it attacks, it sends its flood on all connections, and takes what is
+// written, or not even that.
 type rawPeer struct {
 	flood peerFlood
 

@@ -116,8 +116,8 @@ func (r *rotation) rescue(cause error) *connection {
 	return made.conn
 }
 
-// abandon waits for the end of the attempt under way, if any, and gives up what it brings. The client
-// ends, which stops the attempt.
+// abandon waits for the end of the attempt under way, if any, and gives up what it brings. The
+// client ends, which stops the attempt.
 func (r *rotation) abandon() {
 	if r.result == nil {
 		return
@@ -194,8 +194,8 @@ func (l *life) handover(old, next *connection) bool {
 	return true
 }
 
-// retire lets OnRetire have a connection whose successor is in use, reads it for Drain, and then closes
-// it: what the backend sent to its connectionId before it learned of the new one still
+// retire lets OnRetire have a connection whose successor is in use, reads it for Drain, and then
+// closes it: what the backend sent to its connectionId before it learned of the new one still
 // arrives.
 func (l *life) retire(conn *connection) {
 	c := l.client

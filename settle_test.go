@@ -28,9 +28,9 @@ func newRaw(t *testing.T, peer *rawPeer, opts *apigws.Options) *apigws.Client {
 	return c
 }
 
-// A PONG that has come in before its connection was lost counts, although the reader has not got to it
-// yet: what it acknowledges is not sent again. So the next connection waits until the lost one is
-// settled.
+// A PONG that has come in before its connection was lost counts, although the reader has not got to
+// it yet: what it acknowledges is not sent again. So the next connection waits until the lost one
+// is settled.
 func TestResendWaitsForTheLastPong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := newRawPeer()
@@ -58,8 +58,8 @@ func TestResendWaitsForTheLastPong(t *testing.T) {
 	})
 }
 
-// Close returns when all streams are closed, also those of a connection that has been replaced and of
-// one that is being replaced: it leaves them to the peer for a moment, and then closes them.
+// Close returns when all streams are closed, also those of a connection that has been replaced and
+// of one that is being replaced: it leaves them to the peer for a moment, and then closes them.
 func TestCloseReturnsWhenStreamsAreClosed(t *testing.T) {
 	for _, when := range []string{"open", "draining", "rotating"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -93,7 +93,8 @@ func TestCloseReturnsWhenStreamsAreClosed(t *testing.T) {
 	}
 }
 
-// What a connection brought that had no time to be opened can be read after Close, however much waits.
+// What a connection brought that had no time to be opened can be read after Close, however much
+// waits.
 func TestEarlyMessagesAfterClose(t *testing.T) {
 	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: clienttest.Every(time.Second),
@@ -152,8 +153,8 @@ func TestCloseWhileResending(t *testing.T) {
 	})
 }
 
-// Once all has been sent again one by one, nothing is known any more of the messages that follow: when
-// the gateway closes for one of those, none is given up before they were sent one by one, too.
+// Once all has been sent again one by one, nothing is known any more of the messages that follow:
+// when the gateway closes for one of those, none is given up before they were sent one by one, too.
 func TestSuspicionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := newRawPeer()

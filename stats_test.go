@@ -9,8 +9,8 @@ import (
 	"github.com/apigws/apigws/internal/clienttest"
 )
 
-// Stats tells since when the client is in its state, and since when its connection is open: zero while
-// there is none.
+// Stats tells since when the client is in its state, and since when its connection is open: zero
+// while there is none.
 func TestStatsOfStates(t *testing.T) {
 	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		start := time.Now()
@@ -46,8 +46,8 @@ func TestStatsOfStates(t *testing.T) {
 	})
 }
 
-// A connection that is lost during a rotation: the state is connecting until the rotation brings the
-// next one, without a wait.
+// A connection that is lost during a rotation: the state is connecting until the rotation brings
+// the next one, without a wait.
 func TestStatesOfALossDuringARotation(t *testing.T) {
 	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		var j clienttest.Journal

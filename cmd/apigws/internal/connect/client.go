@@ -90,7 +90,7 @@ func (s *session) printMessages() error {
 func (c *config) unacknowledged(reason string) error {
 	e := &cli.Error{Code: cli.Unacknowledged, Err: errors.New("the gateway did not acknowledge every message: " + reason)}
 	if !c.resend {
-		e.Hint = "--resend sends again what a lost connection may have swallowed."
+		e.Hint = "--resend sends again what may have been lost with a connection."
 	}
 	return e
 }

@@ -85,7 +85,7 @@ func Command() *cobra.Command {
 		"`message` to send, too, where PINGs do not count; it is billed as any other")
 	flags.DurationVar(&c.rotateAfter, "rotate-after", 0,
 		"age at which the connection is replaced (default 105m to 110m)")
-	flags.BoolVar(&c.resend, "resend", false, "send again what a lost connection may have swallowed")
+	flags.BoolVar(&c.resend, "resend", false, "send again what may have been lost with a connection")
 	flags.StringArrayVarP(&c.messages, "execute", "x", nil,
 		"`message` to send in place of the input; may be repeated")
 	flags.Var(&c.wait, "wait", "how long to print messages after the last one was acknowledged; or forever")
