@@ -42,8 +42,8 @@ func TestCloseCodesThatReject(t *testing.T) {
 	}
 }
 
-// A connection that answers no PING while messages are sent again one by one is given up: nothing is
-// written on it behind them.
+// A connection that answers no PING while messages are sent again one by one is given up: nothing
+// is written on it behind them.
 func TestResendOneByOneWithoutPongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := newRawPeer()
