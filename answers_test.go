@@ -154,8 +154,8 @@ func TestWriteGivesUpBehindUnreadMessages(t *testing.T) {
 	})
 }
 
-// An OnGatewayError that waits for an acknowledgement does not wait for ever where that is behind more
-// error frames than are received before it returns.
+// An OnGatewayError that waits for an acknowledgement does not wait for ever where that is behind
+// more error frames than are received before it returns.
 func TestFlushBehindErrorFrames(t *testing.T) {
 	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		const frame = `{"message": "Forbidden", "connectionId": "a", "requestId": "b"}`

@@ -195,8 +195,8 @@ type Reconnect struct {
 	Disabled bool
 }
 
-// minKeepalive is the shortest Keepalive.Interval and Timeout. The client looks at its clocks once in
-// each: shorter ones would keep a processor busy.
+// minKeepalive is the shortest Keepalive.Interval and Timeout. The client looks at its clocks once
+// in each: shorter ones would keep a processor busy.
 const minKeepalive = time.Millisecond
 
 // withDefaults returns a checked copy of o, its defaults filled in.

@@ -17,8 +17,8 @@ type rotation struct {
 	outcome *outcome        // what calls of Rotate wait for; nil when none does
 }
 
-// An outcome is what comes of a rotation. The calls of Rotate share it, so that those whose contexts
-// have ended leave nothing behind.
+// An outcome is what comes of a rotation. The calls of Rotate share it, so that those whose
+// contexts have ended leave nothing behind.
 type outcome struct {
 	done chan struct{} // closed when it is known
 	err  error         // written before
