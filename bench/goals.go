@@ -59,9 +59,11 @@ const (
 
 // Why goals are missed: each of these can be read off the tables above.
 const (
-	oneStackMore = "stacks: two goroutines of its own, which docs/design.md gives the reasons for, and the application's in Read; " +
-		"the table of idle clients has heap and stacks apart"
-	goesThroughQueue = "the message goes to another goroutine, which gws does not do: Read may be called at any time, or not at all"
+	oneStackMore = "stacks of 4 KB: the runtime shrinks none to 2 KB, and a handshake needs more. There is one goroutine more " +
+		"than gws has; docs/design.md says why"
+	goesThroughQueue = "a queue and a second goroutine lie between the socket and Read, so that nobody has to read; gws has neither"
+	besideOthers     = "the goal is from a run in which the process had the machine for itself; now all libraries share it"
+	collecting       = "garbage collections, which look at all stacks there are: with GOGC=off 50,000 dialled for 85 µs each, 1,000 for 80"
 	tallStacks       = "stacks of new goroutines start at the average size of the process (the runtime's adaptive start): " +
 		"compare the line with adaptivestackstart=0"
 )
@@ -95,12 +97,12 @@ var goals = []goal{
 	{"idle, TLS, a Read waiting: 17.5 KB", kilobytes(idleTLS, ours), false, 17.5, oneStackMore},
 	{"idle, TCP: 0.85 of gws", ratio(idleTCP, ours, gwsName, memory), false, 0.85, oneStackMore},
 	{"idle, TLS: 0.85 of gws", ratio(idleTLS, ours, gwsName, memory), false, 0.85, oneStackMore},
-	{"keepalive of 10,000: 0.61 % of a core, 22 s of CPU an hour", figure(idleMany, ours, keepaliveCPU), false, 22, ""},
+	{"keepalive of 10,000: 0.61 % of a core, 22 s of CPU an hour", figure(idleMany, ours, keepaliveCPU), false, 22, besideOthers},
 	{"memory after a rotation wave of 10,000: 1.3 times that at rest", remains(scaleMany, rotationWave), false, 1.3, tallStacks},
 	{"memory after a mass reconnect of 10,000: 1.3 times that at rest", remains(scaleMany, massLoss), false, 1.3, tallStacks},
-	{"CPU a client to dial, 50,000 to 1,000: 1.5", growth(dialStorm), false, 1.5, ""},
-	{"CPU a client to rotate, 50,000 to 1,000: 1.5", growth(rotationWave), false, 1.5, ""},
-	{"CPU a client to close, 50,000 to 1,000: 1.5", growth(closeAll), false, 1.5, ""},
+	{"CPU a client to dial, 50,000 to 1,000: 1.5", growth(dialStorm), false, 1.5, collecting},
+	{"CPU a client to rotate, 50,000 to 1,000: 1.5", growth(rotationWave), false, 1.5, collecting},
+	{"CPU a client to close, 50,000 to 1,000: 1.5", growth(closeAll), false, 1.5, collecting},
 	{"back after a cut: in one round trip, within 5 %", roundTrips(farTCP.comeback(), farTCP.ping()), false, 1.05, ""},
 	{"a rotation holds a Write for one round trip at most, within 5 %", roundTrips(farTCP.stall(), farTCP.ping()), false, 1.05, ""},
 }

@@ -21,6 +21,9 @@ func cpuModel() string {
 
 func kernel() string { return output("uname", "-sr") }
 
+// load returns the load averages, which are near 0 on an idle machine.
+func load() string { return output("sh", "-c", "uptime | sed 's/.*load averages*: *//'") }
+
 // output returns what a command prints, or nothing.
 func output(name string, args ...string) string {
 	out, _ := exec.Command(name, args...).Output()

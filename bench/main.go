@@ -134,6 +134,7 @@ func run(ctx context.Context, cfg config) (*report, error) {
 	defer srv.stop()
 
 	r := &report{started: time.Now(), rounds: cfg.rounds}
+	r.note("Load averages of the machine before the run: %s.", load())
 	var errs []error
 	for _, step := range []func(context.Context, config, *server, *report) error{
 		measureIdle, measureScale, measureComebacks, measureRotations, measureWrites, measurePinned, measureThroughput,
