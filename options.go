@@ -145,8 +145,8 @@ type Keepalive struct {
 	Message []byte
 
 	// IsReply recognises the answers to Message, which Read then does not return. It is called on
-	// the goroutine that reads the connection, never twice at once, and must neither block nor keep the
-	// message.
+	// the goroutine that reads the connection, never twice at once, and must neither block nor keep
+	// the message.
 	IsReply func([]byte) bool
 
 	// Disabled turns PINGs and messages off. A dead path is then noticed only by a failing write.
