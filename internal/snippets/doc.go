@@ -1,3 +1,3 @@
-// Package snippets holds the Go code of the documents where no example has it, and tests that every
-// document shows code which is compiled, and names tests which exist.
+// Package snippets holds the Go code of the documents where no example has it. internal/documents
+// tests that every document shows code which is compiled.
 package snippets

@@ -1,0 +1,3 @@
+module github.com/apigws/apigws/internal/documents
+
+go 1.26.0
