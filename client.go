@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/apigws/apigws/internal/callback"
+	"github.com/apigws/apigws/internal/pace"
 	"github.com/apigws/apigws/internal/queue"
 	"github.com/apigws/apigws/internal/session"
 	"github.com/apigws/apigws/internal/window"
@@ -46,8 +47,8 @@ func New(url string, opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy := newPacer(&o.Reconnect)
-	if policy.policy == nil {
+	policy, ok := pace.New(o.Reconnect.Backoff)
+	if !ok {
 		return nil, &OptionError{"Reconnect.Backoff", "returns nil"}
 	}
 	c := &Client{

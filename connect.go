@@ -3,14 +3,10 @@ package apigws
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
-	"github.com/apigws/apigws/internal/callback"
-	"github.com/apigws/apigws/internal/jitter"
+	"github.com/apigws/apigws/internal/pace"
 	"github.com/apigws/apigws/internal/redact"
 )
 
@@ -26,7 +22,7 @@ type connector struct {
 
 // An attempt says how connect goes about it.
 type attempt struct {
-	policy *pacer
+	policy *pace.Pacer
 	wait   time.Duration // before the first handshake
 	cause  error         // of that wait
 	beside bool          // an open connection: the state stays as it is
@@ -43,7 +39,7 @@ func (k *connector) connect(ctx context.Context, a attempt) (*connection, error)
 			if !a.beside {
 				events.state(StateBackoff, err, wait)
 			}
-			if !sleep(ctx, wait, a.once) {
+			if !pace.Sleep(ctx, wait, a.once) {
 				if ctx.Err() != nil {
 					err = withLast(ctx.Err(), err)
 				}
@@ -68,26 +64,13 @@ func (k *connector) connect(ctx context.Context, a attempt) (*connection, error)
 			return nil, err
 		}
 		var ok bool
-		if wait, ok = a.policy.next(); !ok {
+		if wait, ok = a.policy.Next(); !ok {
 			return nil, err
 		}
 		if a.beside {
 			events.warn("rotation failed", "error", err, "retry_in", wait)
 		}
 	}
-}
-
-// sleep reports whether d has passed before ctx ended or stop was closed.
-func sleep(ctx context.Context, d time.Duration, stop <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-	case <-stop:
-	}
-	return false
 }
 
 // connectOnce makes one connection and lets OnConnect have it.
@@ -211,55 +194,4 @@ func Retryable(err error) bool {
 		}
 	}
 	return true
-}
-
-// minWait is the shortest wait between two attempts, with one exception, so that no policy makes
-// the client spin.
-const minWait = 10 * time.Millisecond
-
-// A pacer asks a policy how long to wait.
-type pacer struct {
-	policy backoff.BackOff
-	hasted bool // a wait shorter than minWait has been allowed
-}
-
-// newPacer makes a pacer with a policy of its own. Its policy is nil if Backoff returns nil.
-func newPacer(r *Reconnect) *pacer {
-	p := &pacer{}
-	if r.Backoff == nil || callback.Do(func() { p.policy = r.Backoff() }) != nil {
-		p.policy = jitter.NewFull(rand.N)
-	}
-	return p
-}
-
-// anotherPacer is newPacer after the first: Backoff has returned a policy before.
-func anotherPacer(r *Reconnect) *pacer {
-	p := newPacer(r)
-	if p.policy == nil {
-		p.policy = jitter.NewFull(rand.N)
-	}
-	return p
-}
-
-// next returns how long to wait; ok is false if the policy gives up.
-func (p *pacer) next() (wait time.Duration, ok bool) {
-	if callback.Do(func() { wait = p.policy.NextBackOff() }) != nil {
-		wait = jitter.NewFull(rand.N).NextBackOff() // it has not answered
-	}
-	switch {
-	case wait == backoff.Stop:
-		return 0, false
-	case wait >= minWait:
-		return wait, true
-	case !p.hasted:
-		p.hasted = true
-		return max(wait, 0), true
-	}
-	return minWait, true
-}
-
-// reset starts over.
-func (p *pacer) reset() {
-	p.hasted = false
-	callback.Do(p.policy.Reset)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/apigws/apigws/internal/jitter"
+	"github.com/apigws/apigws/internal/pace"
 )
 
 // A life is the run loop of a client: connections one after another. The goroutine of run alone
@@ -13,7 +14,7 @@ import (
 type life struct {
 	client    *Client
 	connector *connector
-	policy    *pacer
+	policy    *pace.Pacer
 	began     time.Time // when the connection was made with which this chain of rotations began
 }
 
@@ -109,7 +110,7 @@ func (l *life) replace(conn *connection, asleep time.Duration, rotation *rotatio
 
 	stable := time.Since(l.began)+asleep >= c.opts.Reconnect.Stable
 	if stable {
-		l.policy.reset()
+		l.policy.Reset()
 	}
 	if c.ctx.Err() == nil && !l.wantsAnother(cause) {
 		c.end(cause)
@@ -145,7 +146,7 @@ func (l *life) reconnect(cause error, stable bool) (*connection, error) {
 	if err := c.ctx.Err(); err != nil {
 		return nil, err
 	}
-	wait, ok := l.policy.next()
+	wait, ok := l.policy.Next()
 	if !ok {
 		return nil, cause
 	}

@@ -4,13 +4,15 @@ import (
 	"context"
 	"math"
 	"time"
+
+	"github.com/apigws/apigws/internal/pace"
 )
 
 // A rotation replaces one connection while it is open. Only the run loop uses it.
 type rotation struct {
 	life    *life
 	after   time.Duration   // the age at which to begin
-	again   *pacer          // of timed rotations that failed; nil before the first
+	again   *pace.Pacer     // of timed rotations that failed; nil before the first
 	timed   bool            // the one under way was not asked for
 	result  chan madeResult // brings the next connection; nil when none is on its way
 	once    chan struct{}   // closed when the one under way is not to try again
@@ -72,7 +74,7 @@ func (r *rotation) begin(timed bool) {
 	result, once := make(chan madeResult, 1), make(chan struct{})
 	r.timed, r.result, r.once = timed, result, once
 	c.tearing.Go(func() { // the end of the client stops it; who reads the result waits for it
-		policy := anotherPacer(&c.opts.Reconnect)
+		policy, _ := pace.New(c.opts.Reconnect.Backoff)
 		conn, err := r.life.connector.connect(c.ctx, attempt{policy: policy, beside: true, once: once})
 		result <- madeResult{conn, err}
 	})
@@ -92,10 +94,10 @@ func (r *rotation) take(made madeResult, age time.Duration) *connection {
 		return nil
 	}
 	if r.again == nil {
-		r.again = anotherPacer(&c.opts.Reconnect)
+		r.again, _ = pace.New(c.opts.Reconnect.Backoff)
 	}
 	r.after = never
-	if wait, ok := r.again.next(); ok {
+	if wait, ok := r.again.Next(); ok {
 		r.after = age + wait
 	}
 	return nil
