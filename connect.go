@@ -68,7 +68,7 @@ func (k *connector) connect(ctx context.Context, a attempt) (*connection, error)
 			return nil, err
 		}
 		if a.beside {
-			events.warn("rotation failed", "error", err, "retry_in", wait)
+			events.log.Warn("rotation failed", "error", err, "retry_in", wait)
 		}
 	}
 }

@@ -140,7 +140,7 @@ func (conn *connection) releaseEarly() {
 	if c.queue.Full() && c.ctx.Err() == nil {
 		if n := conn.early.Len(); n > 0 {
 			c.counters.Dropped.Add(int64(n))
-			c.events.warn("messages dropped", "generation", conn.generation, "messages", n)
+			c.events.log.Warn("messages dropped", "generation", conn.generation, "messages", n)
 		}
 		return
 	}

@@ -104,7 +104,7 @@ func (l *life) replace(conn *connection, asleep time.Duration, rotation *rotatio
 	cause := conn.session.Cause()
 	l.countLoss(cause)
 	c.status.connectionLost()
-	c.events.warn("connection lost", "generation", conn.generation, "error", cause,
+	c.events.log.Warn("connection lost", "generation", conn.generation, "error", cause,
 		"age", time.Since(conn.session.Opened())+asleep)
 	conn.tearDown()
 

@@ -88,7 +88,7 @@ func (r *rotation) take(made madeResult, age time.Duration) *connection {
 		return made.conn
 	}
 	c := r.life.client
-	c.events.warn("rotation failed", "error", made.err)
+	c.events.log.Warn("rotation failed", "error", made.err)
 	r.answer(made.err)
 	if !r.timed {
 		return nil

@@ -151,7 +151,7 @@ func TestInsideCopy(t *testing.T) {
 		}
 	}
 	write("go.mod", []byte("module example.com/fork.of/callback.copy/v2\n\ngo 1.26\n"))
-	for _, name := range []string{"inside.go", "inside_test.go", "queue.go", "turn.go"} {
+	for _, name := range []string{"inside.go", "inside_test.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

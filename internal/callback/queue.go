@@ -2,12 +2,12 @@ package callback
 
 import (
 	"context"
+	"math"
 	"sync"
 )
 
 // A Queue runs callbacks one after another, in order, on a goroutine that exists only while there
-// is something to run. All methods may be called concurrently. The queue has no bound: whoever
-// calls Run must see to it that not too much waits.
+// is something to run. All methods may be called concurrently.
 type Queue struct {
 	mu      sync.Mutex // guards what follows; not held while a callback runs
 	waiting []func()
@@ -19,22 +19,24 @@ type Queue struct {
 func NewQueue() *Queue { return &Queue{} }
 
 // Run queues f and returns. If f ends its goroutine, as runtime.Goexit does, the callbacks after it
-// run all the same. A panic in f that is not recovered ends the process.
-func (q *Queue) Run(f func()) {
+// run all the same. A panic in f that is not recovered ends the process. There is no bound: whoever
+// calls Run must see to it that not too much waits.
+func (q *Queue) Run(f func()) { q.TryRun(math.MaxInt, f) }
+
+// TryRun does as Run does, unless limit callbacks wait; one that runs is not counted. It reports
+// whether it has queued f.
+func (q *Queue) TryRun(limit int, f func()) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if len(q.waiting) >= limit {
+		return false
+	}
 	q.waiting = append(q.waiting, f)
 	if !q.running {
 		q.running = true
 		go q.work() // ends when nothing is waiting; Wait waits for that
 	}
-}
-
-// Len returns how many callbacks are queued; one that runs is not counted.
-func (q *Queue) Len() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.waiting)
+	return true
 }
 
 // Wait waits until nothing is queued and nothing runs. A callback of the queue must not call it.

@@ -216,7 +216,7 @@ func TestQueueStress(t *testing.T) {
 
 func TestTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turn := NewTurn()
+		var turn Turn
 		never := make(chan struct{})
 		if !turn.Take(never) {
 			t.Fatal("not taken")
@@ -257,5 +257,36 @@ func TestTurn(t *testing.T) {
 			}
 		}()
 		turn.Give()
+	})
+}
+
+// TryRun queues no more than the limit; what runs does not count. Run knows no limit.
+func TestQueueTryRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(t)
+		release := make(chan struct{})
+		ran := 0
+		f := func() {
+			<-release
+			ran++
+		}
+		if q.TryRun(0, f) {
+			t.Error("queued where none may wait")
+		}
+		if !q.TryRun(1, f) {
+			t.Fatal("not queued")
+		}
+		synctest.Wait() // it runs
+		for i, want := range []bool{true, true, false, false} {
+			if got := q.TryRun(2, f); got != want {
+				t.Errorf("call %d is queued: %v, want %v", i, got, want)
+			}
+		}
+		q.Run(f)
+		close(release)
+		q.Wait()
+		if ran != 4 {
+			t.Errorf("%d have run, want 4", ran)
+		}
 	})
 }

@@ -1,19 +1,23 @@
 package callback
 
-// A Turn is held by at most one goroutine at a time, so that a callback never runs twice at once.
-type Turn struct{ held chan struct{} }
+import "sync"
 
-// NewTurn returns a turn that nobody holds.
-func NewTurn() Turn { return Turn{make(chan struct{}, 1)} }
+// A Turn is held by at most one goroutine at a time, so that a callback never runs twice at once.
+// Nobody holds the zero Turn.
+type Turn struct {
+	once sync.Once
+	held chan struct{} // made by the first Take: most clients have few hooks
+}
 
 // Take waits until nobody holds the turn, takes it and returns true. If stop is closed before, it
 // returns false and the caller does not hold the turn. Whoever holds it must call Give.
-func (t Turn) Take(stop <-chan struct{}) bool {
+func (t *Turn) Take(stop <-chan struct{}) bool {
 	select {
 	case <-stop:
 		return false
 	default:
 	}
+	t.once.Do(func() { t.held = make(chan struct{}, 1) })
 	select {
 	case t.held <- struct{}{}:
 		return true
@@ -23,7 +27,7 @@ func (t Turn) Take(stop <-chan struct{}) bool {
 }
 
 // Give ends what Take began.
-func (t Turn) Give() {
+func (t *Turn) Give() {
 	select {
 	case <-t.held:
 	default:
