@@ -1,7 +1,6 @@
 package apigws
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -199,24 +198,4 @@ type GatewayError struct {
 // Error returns a text with the message and the request id, which the gateway's logs have, too.
 func (e *GatewayError) Error() string {
 	return fmt.Sprintf("apigws: gateway error: %s (request %s)", e.Message, e.RequestID)
-}
-
-// maxGatewayError bounds what is looked at: the frames seen are of about 100 bytes.
-const maxGatewayError = 1024
-
-// parseGatewayError returns the error frame that p is, or nil. It must have exactly the three keys,
-// in any order and spacing, all of them strings.
-func parseGatewayError(p []byte) *GatewayError {
-	if len(p) > maxGatewayError || len(p) == 0 || p[0] != '{' && p[0] > ' ' {
-		return nil
-	}
-	var keys map[string]*string
-	if json.Unmarshal(p, &keys) != nil || len(keys) != 3 {
-		return nil
-	}
-	message, id, request := keys["message"], keys["connectionId"], keys["requestId"]
-	if message == nil || id == nil || request == nil {
-		return nil
-	}
-	return &GatewayError{Message: *message, ConnectionID: *id, RequestID: *request}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/apigws/apigws/internal/callback"
+	"github.com/apigws/apigws/internal/errorframe"
 	"github.com/apigws/apigws/internal/queue"
 	"github.com/apigws/apigws/internal/session"
 )
@@ -87,7 +88,7 @@ func (e *events) intercept(s *session.Session, p []byte) bool {
 	if opts.Keepalive.IsReply != nil && e.isReply(s, p) {
 		return true
 	}
-	if opts.OnGatewayError == nil || parseGatewayError(p) == nil {
+	if opts.OnGatewayError == nil || errorframe.Parse(p) == nil {
 		return false
 	}
 	item := queue.Item{Data: p}
@@ -117,7 +118,7 @@ func (e *events) isReply(s *session.Session, p []byte) (reply bool) {
 func (e *events) gatewayError() {
 	c := e.client
 	if item, ok := c.errors.Pop(context.Background(), c.ctx.Done()); ok {
-		c.opts.OnGatewayError(c, parseGatewayError(item.Data))
+		c.opts.OnGatewayError(c, (*GatewayError)(errorframe.Parse(item.Data)))
 	}
 }
 

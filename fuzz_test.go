@@ -3,7 +3,6 @@ package apigws
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
@@ -15,50 +14,6 @@ import (
 	"github.com/apigws/apigws/gatewaytest"
 	"github.com/cenkalti/backoff/v4"
 )
-
-// FuzzGatewayError holds the classifier of error frames against encoding/json
-// read the slow way.
-func FuzzGatewayError(f *testing.F) {
-	for _, seed := range []string{
-		`{"message": "Forbidden", "connectionId":"eHrdFcnvvHcCE-w=", "requestId":"eHrjDEuVPHcFWMg="}`,
-		`{"requestId":"","message":"\u0041\n","connectionId":"\ud800"}`,
-		` {"message":"a","message":"b","connectionId":"c","requestId":"d"}`,
-		`{"message":"a","connectionId":"c","requestId":"d","extra":1}`,
-		`{"message":null,"connectionId":"c","requestId":"d"}`,
-		`{"Message":"a","connectionid":"c","requestId":"d"}`,
-		`[]`, `{`, `null`, "", "\xff", `{"message":{"message":1}}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, p []byte) {
-		before := bytes.Clone(p)
-		got := parseGatewayError(p)
-		if !bytes.Equal(p, before) {
-			t.Fatalf("%q was changed into %q", before, p)
-		}
-		want := referenceGatewayError(p)
-		if (got == nil) != (want == nil) || got != nil && *got != *want {
-			t.Fatalf("%q is %+v, want %+v", p, got, want)
-		}
-	})
-}
-
-// referenceGatewayError says what parseGatewayError should.
-func referenceGatewayError(p []byte) *GatewayError {
-	var object map[string]any
-	if len(p) > maxGatewayError || json.Unmarshal(p, &object) != nil || len(object) != 3 {
-		return nil
-	}
-	var values []string
-	for _, key := range []string{"message", "connectionId", "requestId"} {
-		value, ok := object[key].(string)
-		if !ok {
-			return nil
-		}
-		values = append(values, value)
-	}
-	return &GatewayError{Message: values[0], ConnectionID: values[1], RequestID: values[2]}
-}
 
 // FuzzCloseReason ends connections with close frames of any content. The
 // client tells their code and reason as they are if they are valid, and is

@@ -11,29 +11,19 @@ import (
 	"github.com/apigws/apigws/internal/clienttest"
 )
 
-// A connection that brings an error frame of the gateway in any form.
+// What is an error frame and what is not is the matter of internal/errorframe.
 var errorFrames = map[string]*apigws.GatewayError{
 	`{"message": "Forbidden", "connectionId":"eHrdFcnvvHcCE-w=", "requestId":"eHrjDEuVPHcFWMg="}`: {
 		Message: "Forbidden", ConnectionID: "eHrdFcnvvHcCE-w=", RequestID: "eHrjDEuVPHcFWMg="},
-	`{"message":"Internal server error","connectionId":"a","requestId":"b"}`: {
-		Message: "Internal server error", ConnectionID: "a", RequestID: "b"},
 	"\n { \"requestId\" :\t\"b\" , \"connectionId\" : \"a\" , \"message\" : \"x\" } \r\n": {
 		Message: "x", ConnectionID: "a", RequestID: "b"},
-	`{"message":"","connectionId":"","requestId":""}`: {},
 
 	`{"message":"x","connectionId":"a"}`:                                nil,
 	`{"message":"x","connectionId":"a","requestId":"b","type":"order"}`: nil,
-	`{"message":"x","connectionId":"a","requestid":"b"}`:                nil,
-	`{"Message":"x","connectionId":"a","requestId":"b"}`:                nil,
-	`{"message":"x","connectionId":"a","requestId":7}`:                  nil,
-	`{"message":null,"connectionId":"a","requestId":"b"}`:               nil,
-	`[{"message":"x","connectionId":"a","requestId":"b"}]`:              nil,
-	`{"message":"x","connectionId":"a","requestId":"b"}{}`:              nil,
-	`"message connectionId requestId"`:                                  nil,
-	`{"message":`:                                                       nil,
-	`hello`:                                                             nil,
+	`hello`: nil,
 }
 
+// OnGatewayError gets the error frames of the gateway, and Read everything else.
 func TestGatewayError(t *testing.T) {
 	for frame, want := range errorFrames {
 		clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {

@@ -35,26 +35,10 @@ type Limits struct {
 	ConnectRate int
 }
 
-func (l *Limits) setDefaults() {
-	setDefault(&l.Idle, 2*time.Minute)
-	setDefault(&l.Lifetime, 2*time.Hour)
-	setDefault(&l.Frame, 32<<10)
-	setDefault(&l.Message, 128<<10)
-	setDefault(&l.URL, 4096)
-	setDefault(&l.ConnectRate, 500)
-}
-
 // rotateAfter draws the age at which a connection is replaced: between 1/8 and 1/12 of its lifetime
 // before the end, which for two hours is 15 to 10 minutes. It is drawn anew for each connection, so
 // that clients that were started together do not rotate together.
 func (l *Limits) rotateAfter() time.Duration {
 	early, late := l.Lifetime/8, l.Lifetime/12
 	return l.Lifetime - late - rand.N(early-late+1)
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

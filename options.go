@@ -4,15 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/apigws/apigws/internal/request"
 )
 
 // Options say how to connect and how to stay connected. A nil *Options and the zero value of every
@@ -209,45 +208,6 @@ func (o *Options) withDefaults() (*Options, error) {
 	opts.Header = opts.Header.Clone()
 	opts.Subprotocols = append([]string(nil), opts.Subprotocols...)
 	opts.Keepalive.Message = append([]byte(nil), opts.Keepalive.Message...)
-
-	k, r := &opts.Keepalive, &opts.Reconnect
-	for _, d := range []struct {
-		field string
-		value time.Duration
-	}{
-		{"HandshakeTimeout", opts.HandshakeTimeout},
-		{"WriteTimeout", opts.WriteTimeout},
-		{"CloseTimeout", opts.CloseTimeout},
-		{"Limits.Idle", opts.Limits.Idle},
-		{"Limits.Lifetime", opts.Limits.Lifetime},
-		{"Limits.Frame", time.Duration(opts.Limits.Frame)},
-		{"Limits.Message", time.Duration(opts.Limits.Message)},
-		{"Limits.URL", time.Duration(opts.Limits.URL)},
-		{"Limits.ConnectRate", time.Duration(opts.Limits.ConnectRate)},
-		{"Keepalive.Interval", k.Interval},
-		{"Keepalive.Timeout", k.Timeout},
-		{"Reconnect.Stable", r.Stable},
-		{"Reconnect.Drain", r.Drain},
-		{"Reconnect.Fleet", time.Duration(r.Fleet)},
-		{"Resend", time.Duration(opts.Resend)},
-	} {
-		if d.value < 0 {
-			return nil, &OptionError{d.field, "must not be negative"}
-		}
-	}
-	if r.Fleet > 1e9 {
-		return nil, &OptionError{"Reconnect.Fleet", "is larger than a billion"}
-	}
-
-	opts.Limits.setDefaults()
-	setDefault(&opts.HandshakeTimeout, 30*time.Second)
-	setDefault(&opts.WriteTimeout, 10*time.Second)
-	setDefault(&opts.CloseTimeout, 5*time.Second)
-	setDefault(&k.Interval, 55*time.Second)
-	setDefault(&k.Timeout, 10*time.Second)
-	k.Interval, k.Timeout = max(k.Interval, minKeepalive), max(k.Timeout, minKeepalive)
-	setDefault(&r.Stable, 10*time.Second)
-	setDefault(&r.Drain, 10*time.Second)
 	if opts.HTTPClient == nil {
 		opts.HTTPClient = &http.Client{}
 	}
@@ -255,48 +215,85 @@ func (o *Options) withDefaults() (*Options, error) {
 		opts.wallClock = time.Now
 	}
 
-	if !k.Disabled && k.Interval >= opts.Limits.Idle {
-		return nil, &OptionError{"Keepalive.Interval",
-			fmt.Sprintf("is %v, which is not below Limits.Idle, %v", k.Interval, opts.Limits.Idle)}
+	l, k, r := &opts.Limits, &opts.Keepalive, &opts.Reconnect
+	err := setDefaults([]number[time.Duration]{
+		{"HandshakeTimeout", &opts.HandshakeTimeout, 30 * time.Second},
+		{"WriteTimeout", &opts.WriteTimeout, 10 * time.Second},
+		{"CloseTimeout", &opts.CloseTimeout, 5 * time.Second},
+		{"Limits.Idle", &l.Idle, 2 * time.Minute},
+		{"Limits.Lifetime", &l.Lifetime, 2 * time.Hour},
+		{"Keepalive.Interval", &k.Interval, 55 * time.Second},
+		{"Keepalive.Timeout", &k.Timeout, 10 * time.Second},
+		{"Reconnect.Stable", &r.Stable, 10 * time.Second},
+		{"Reconnect.Drain", &r.Drain, 10 * time.Second},
+	})
+	if err != nil {
+		return nil, err
 	}
-	if r.RotateAfter >= opts.Limits.Lifetime {
-		return nil, &OptionError{"Reconnect.RotateAfter",
-			fmt.Sprintf("is %v, which is not below Limits.Lifetime, %v", r.RotateAfter, opts.Limits.Lifetime)}
+	err = setDefaults([]number[int]{
+		{"Limits.Frame", &l.Frame, 32 << 10},
+		{"Limits.Message", &l.Message, 128 << 10},
+		{"Limits.URL", &l.URL, 4096},
+		{"Limits.ConnectRate", &l.ConnectRate, 500},
+		{"Reconnect.Fleet", &r.Fleet, 0},
+		{"Resend", &opts.Resend, 0},
+	})
+	if err != nil {
+		return nil, err
 	}
-	if len(k.Message) > opts.Limits.Message {
-		return nil, &OptionError{"Keepalive.Message", "is larger than Limits.Message"}
-	}
-	if !utf8.Valid(k.Message) {
-		return nil, &OptionError{"Keepalive.Message", "is not valid UTF-8"}
-	}
-	for _, p := range opts.Subprotocols {
-		if !isToken(p) { // the errors do not show it: some send credentials this way
-			return nil, &OptionError{"Subprotocols", "must be tokens (RFC 6455, section 4.1)"}
-		}
-	}
-	if err := checkHeader(opts.Header); err != nil {
+	k.Interval, k.Timeout = max(k.Interval, minKeepalive), max(k.Timeout, minKeepalive)
+	if err := opts.check(); err != nil {
 		return nil, err
 	}
 	return &opts, nil
 }
 
-// checkHeader checks the header of a handshake. Its errors show no values.
+// A number is an option that must not be negative. 0 stands for its default.
+type number[T int | time.Duration] struct {
+	field     string
+	value     *T
+	byDefault T
+}
+
+// setDefaults checks options and fills in their defaults.
+func setDefaults[T int | time.Duration](numbers []number[T]) error {
+	for _, n := range numbers {
+		if *n.value < 0 {
+			return &OptionError{n.field, "must not be negative"}
+		}
+		if *n.value == 0 {
+			*n.value = n.byDefault
+		}
+	}
+	return nil
+}
+
+// check checks options whose defaults are filled in.
+func (o *Options) check() error {
+	l, k, r := &o.Limits, &o.Keepalive, &o.Reconnect
+	switch {
+	case r.Fleet > 1e9:
+		return &OptionError{"Reconnect.Fleet", "is larger than a billion"}
+	case !k.Disabled && k.Interval >= l.Idle:
+		return &OptionError{"Keepalive.Interval",
+			fmt.Sprintf("is %v, which is not below Limits.Idle, %v", k.Interval, l.Idle)}
+	case r.RotateAfter >= l.Lifetime:
+		return &OptionError{"Reconnect.RotateAfter",
+			fmt.Sprintf("is %v, which is not below Limits.Lifetime, %v", r.RotateAfter, l.Lifetime)}
+	case len(k.Message) > l.Message:
+		return &OptionError{"Keepalive.Message", "is larger than Limits.Message"}
+	case !utf8.Valid(k.Message):
+		return &OptionError{"Keepalive.Message", "is not valid UTF-8"}
+	}
+	if err := request.CheckSubprotocols(o.Subprotocols); err != nil {
+		return &OptionError{"Subprotocols", err.Error()}
+	}
+	return checkHeader(o.Header)
+}
+
 func checkHeader(header http.Header) error {
-	for field, values := range header {
-		if !isToken(field) {
-			return &OptionError{"Header", "has a name that is not a token (RFC 9110, section 5.1)"}
-		}
-		switch http.CanonicalHeaderKey(field) {
-		case "Host":
-			return &OptionError{"Header", "must not hold Host: net/http does not send it; set the Host of the request in Prepare"}
-		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version",
-			"Sec-Websocket-Extensions", "Sec-Websocket-Protocol":
-			return &OptionError{"Header", "must not hold " + field + ": the handshake sets it"}
-		}
-		// Every attempt would fail. A token that was read from a file often ends in a newline.
-		if slices.ContainsFunc(values, hasControl) {
-			return &OptionError{"Header", "has a control character in " + field}
-		}
+	if err := request.CheckHeader(header); err != nil {
+		return &OptionError{"Header", err.Error()}
 	}
 	return nil
 }
@@ -304,51 +301,14 @@ func checkHeader(header http.Header) error {
 // parseURL checks the URL to dial and returns it in its https form: the form that Prepare sees and
 // SigV4 signs. Its errors name no query.
 func (o *Options) parseURL(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		// The text of err holds the URL.
-		return nil, &OptionError{"url", "cannot be parsed"}
-	}
-	switch u.Scheme {
-	case "ws":
-		u.Scheme = "http"
-	case "wss":
-		u.Scheme = "https"
-	case "http", "https":
-	default:
-		return nil, &OptionError{"url", "must begin with wss:// or ws://"}
-	}
-	if u.Fragment != "" {
-		return nil, &OptionError{"url", "must not have a fragment (RFC 6455, section 3)"}
-	}
-	if u.Hostname() == "" {
-		return nil, &OptionError{"url", "has no host"}
-	}
-	if u.Scheme != "https" && !o.AllowInsecure && !isLoopback(u.Hostname()) {
+	u, err := request.URL(raw)
+	switch {
+	case err != nil:
+		return nil, &OptionError{"url", err.Error()}
+	case u.Scheme != "https" && !o.AllowInsecure && !request.IsLoopback(u.Hostname()):
 		return nil, &OptionError{"url", "is not wss:// and its host is not loopback; Options.AllowInsecure would permit it"}
-	}
-	// The wss form is as long as the https form less two bytes.
-	if n := len(u.String()) - len("http") + len("ws"); n > o.Limits.URL {
-		return nil, errorf("%w: %w", &OptionError{"url", "is too long"}, &TooLargeError{n, o.Limits.URL})
+	case request.Len(u) > o.Limits.URL:
+		return nil, errorf("%w: %w", &OptionError{"url", "is too long"}, &TooLargeError{request.Len(u), o.Limits.URL})
 	}
 	return u, nil
-}
-
-func hasControl(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
-}
-
-// isToken reports whether s is a token of RFC 9110, section 5.6.2.
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
-}
-
-func isLoopback(host string) bool {
-	if ip := net.ParseIP(host); ip != nil {
-		return ip.IsLoopback()
-	}
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }

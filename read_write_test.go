@@ -69,6 +69,20 @@ func TestFrames(t *testing.T) {
 	}
 }
 
+// A frame is as large as the gateway takes by default.
+func TestDefaultFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := newRawPeer()
+		c := newRaw(t, peer, &apigws.Options{})
+		clienttest.Write(t, c, strings.Repeat("x", 32<<10+1))
+		peer.do(func() {
+			if got := peer.conns[0].texts; len(got) != 1 || len(got[0]) != 32<<10 {
+				t.Errorf("%d first frames, want one of 32 KiB", len(got))
+			}
+		})
+	})
+}
+
 // One byte too many costs the message and not the connection, in either
 // direction.
 func TestTooLarge(t *testing.T) {
