@@ -21,7 +21,7 @@ var (
 type Conn struct {
 	connection *connection
 	retired    bool            // it is OnRetire's
-	usable     <-chan struct{} // closed when the hook has returned, and when its context ends otherwise than by time
+	usable     context.Context // that of the hook, but for its time limit; ends when the hook returns
 	returned   atomic.Bool     // the hook has returned
 }
 
@@ -95,20 +95,14 @@ func (conn *Conn) pop(ctx context.Context,
 	case conn.retired:
 		return nil, errConnRetired
 	}
-	item, ok := pop(conn.connection.early, ctx, conn.usable)
+	item, ok := pop(conn.connection.early, ctx, conn.usable.Done())
 	if ok {
 		return conn.connection.client.opts.message(item)
 	}
-	if err := conn.connection.session.Cause(); err != nil { // which also ends the context of OnConnect
+	if err := context.Cause(conn.usable); err != nil { // says more than a ctx that ended with it
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if conn.returned.Load() {
-		return nil, errConnUsedLate
-	}
-	return nil, context.Canceled // the client ends
+	return nil, ctx.Err()
 }
 
 // ReadJSON reads the next message into v, as Read does.

@@ -63,16 +63,16 @@ func (conn *connection) open() {
 	conn.early.MoveTo(conn.client.queue)
 }
 
-// call calls a hook, with a context that ends with ctx, with the connection, and after
-// HandshakeTimeout.
+// call calls a hook, with a context that ends with ctx, with the connection, whose cause is then its
+// own, and after HandshakeTimeout.
 func (conn *connection) call(ctx context.Context, facade *Conn, hook func(context.Context, *Conn) error) (err error) {
-	usable, end := context.WithCancel(ctx)
-	facade.usable = usable.Done()
+	usable, end := context.WithCancelCause(ctx)
+	facade.usable = usable
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		select {
 		case <-conn.session.Dead():
-			end()
+			end(conn.session.Cause())
 		case <-usable.Done():
 		}
 	})
@@ -82,7 +82,7 @@ func (conn *connection) call(ctx context.Context, facade *Conn, hook func(contex
 		err = errHookGoexit
 	}
 	facade.returned.Store(true)
-	end()
+	end(errConnUsedLate)
 	watching.Wait()
 	return err
 }

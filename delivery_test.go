@@ -3,6 +3,7 @@ package apigws_test
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"syscall"
@@ -52,8 +53,8 @@ func TestWriteTellsTheTruth(t *testing.T) {
 							t.Errorf("Write = %v", err)
 						}
 					default: // it has left, and the connection is broken
-						if !errors.Is(err, apigws.ErrUnconfirmed) || errors.Is(err, apigws.ErrNotSent) {
-							t.Errorf("Write = %v, want ErrUnconfirmed", err)
+						if !errors.Is(err, apigws.ErrUnconfirmed) || errors.Is(err, apigws.ErrNotSent) || !errors.Is(err, net.ErrClosed) {
+							t.Errorf("Write = %v, want ErrUnconfirmed and why", err)
 						}
 					}
 					if !slices.Equal(got, want) {
@@ -62,6 +63,28 @@ func TestWriteTellsTheTruth(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A message that was cut short by a close frame goes out again, unless the gateway says that it
+// objects to what was sent.
+func TestWriteCutShortByAClose(t *testing.T) {
+	for code, again := range map[uint16]bool{1001: true, 1008: true, 1002: false, 1007: false, 1009: false} {
+		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+			c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: clienttest.Every(time.Second)})
+			result := stuck(t, gw, c)
+			clienttest.Only(t, gw).SendRaw([]byte{0x88, 2, byte(code >> 8), byte(code)})
+			err := <-result
+			clienttest.Sleep(time.Minute)
+			var closed *apigws.CloseError
+			switch got := len(clienttest.Received(gw)); {
+			case again && (err != nil || got != 1):
+				t.Errorf("%d: Write = %v, and %d messages arrived, want one", code, err, got)
+			case !again && (!errors.Is(err, apigws.ErrNotSent) || errors.Is(err, apigws.ErrUnconfirmed) ||
+				!errors.As(err, &closed) || closed.Code != int(code) || got != 0):
+				t.Errorf("%d: Write = %v, and %d messages arrived, want ErrNotSent and why", code, err, got)
+			}
+		})
 	}
 }
 

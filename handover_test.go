@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +70,37 @@ func TestRotationStallsWritesForOneRoundTrip(t *testing.T) {
 		}
 		if n := len(gw.AllConns()); n != rotations+1 {
 			t.Errorf("%d connections, want %d", n, rotations+1)
+		}
+	})
+}
+
+// watched is a context that ends when it has been looked at often.
+type watched struct {
+	context.Context
+	looks atomic.Int64
+}
+
+func (w *watched) Err() error {
+	if w.looks.Add(1) > 100 {
+		return context.DeadlineExceeded
+	}
+	return w.Context.Err()
+}
+
+// A Write that waits for the next connection does not ask again and again whether it is there.
+func TestRotationLetsWritesSleep(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		clienttest.Only(t, gw).SetFaults(gatewaytest.Faults{Latency: time.Second})
+		clienttest.Write(t, c, "before")
+		go c.Rotate(t.Context())
+		clienttest.Sleep(time.Second / 2)
+		start := time.Now()
+		if err := c.Write(&watched{Context: t.Context()}, []byte("meanwhile")); err != nil {
+			t.Errorf("Write = %v", err)
+		}
+		if took := time.Since(start); took == 0 {
+			t.Error("Write did not wait for the next connection")
 		}
 	})
 }

@@ -3,7 +3,6 @@ package apigws
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 )
 
 // A line says which connection is in use. The run loop alone sets it.
@@ -11,9 +10,8 @@ type line struct {
 	ended  <-chan struct{} // closed when the client ends
 	reason func() error    // why it does
 
-	current atomic.Pointer[connection] // nil while there is none to write to
-
 	mu      sync.Mutex    // guards what follows
+	current *connection   // nil while there is none to write to
 	changed chan struct{} // closed when current changes
 	last    *connection   // the last that was in use
 }
@@ -22,12 +20,19 @@ type line struct {
 func (l *line) set(conn *connection) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.current.Store(conn)
+	l.current = conn
 	if conn != nil {
 		l.last = conn
 	}
 	close(l.changed)
 	l.changed = make(chan struct{})
+}
+
+// inUse returns the connection in use, nil if there is none, and what is closed when that changes.
+func (l *line) inUse() (conn *connection, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.current, l.changed
 }
 
 // lastUsed returns the connection in use, or the last that was; nil if there was none.
@@ -49,13 +54,7 @@ func (l *line) await(ctx context.Context, not *connection) (*connection, error) 
 			return nil, l.reason()
 		default:
 		}
-		if conn := l.current.Load(); conn != nil && conn != not {
-			return conn, nil
-		}
-		l.mu.Lock()
-		changed := l.changed
-		conn := l.current.Load() // it may have come in between
-		l.mu.Unlock()
+		conn, changed := l.inUse()
 		if conn != nil && conn != not {
 			return conn, nil
 		}

@@ -2,10 +2,15 @@ package apigws
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net"
 	"runtime"
 	"testing"
 	"time"
 
+	"github.com/apigws/apigws/internal/queue"
+	"github.com/apigws/apigws/internal/session"
 	"github.com/apigws/apigws/internal/window"
 )
 
@@ -16,25 +21,38 @@ func yield() {
 	}
 }
 
-// A connection that comes into use between the look of await and its wait is not missed.
-func TestLineIsLookedAtTwice(t *testing.T) {
+// Who waits for a connection gets the next one that is in use: neither the one that it has had, nor
+// none at all.
+func TestLineGivesTheNext(t *testing.T) {
 	l := &line{changed: make(chan struct{}), ended: make(chan struct{})}
-	conn := &connection{}
+	first, next := &connection{}, &connection{}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	l.mu.Lock()
-	got := make(chan *connection)
+	type result struct {
+		conn *connection
+		err  error
+	}
+	got := make(chan result, 1)
 	go func() {
-		conn, _ := l.await(ctx, nil)
-		got <- conn
+		conn, err := l.await(ctx, first)
+		got <- result{conn, err}
 	}()
-	yield() // it has looked, and waits for the lock
-	l.current.Store(conn)
-	close(l.changed)
-	l.changed = make(chan struct{})
-	l.mu.Unlock()
-	if <-got != conn {
-		t.Error("await has missed the connection")
+	for _, conn := range []*connection{nil, first, nil, first, nil} {
+		l.set(conn)
+		yield()
+	}
+	if l.lastUsed() != first {
+		t.Error("the last in use is forgotten")
+	}
+	if len(got) > 0 {
+		t.Errorf("await has returned %v", <-got)
+	}
+	l.set(next)
+	if r := <-got; r.conn != next || r.err != nil {
+		t.Errorf("await has returned %v, want %p", r, next)
+	}
+	if l.lastUsed() != next {
+		t.Error("the last in use is another one")
 	}
 }
 
@@ -63,5 +81,100 @@ func TestRefusalIsNotedFirst(t *testing.T) {
 	<-done
 	if w.Len() != 0 || c.losses.all() != 1 {
 		t.Errorf("%d messages are in the window, %d losses", w.Len(), c.losses.all())
+	}
+}
+
+// Who finds that the client ends finds out why.
+func TestReasonComesBeforeTheEnd(t *testing.T) {
+	c := &Client{}
+	c.ctx, c.cancel = context.WithCancel(t.Context())
+	c.status.mu.Lock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.end(ErrClosed)
+	}()
+	yield()
+	if c.ctx.Err() != nil {
+		t.Error("the client ends, and does not know why")
+	}
+	c.status.mu.Unlock()
+	<-done
+	if c.ctx.Err() == nil {
+		t.Error("the client does not end")
+	}
+}
+
+// What a connection has lost is noted before it counts as settled: a Flush that waits for that must
+// find it.
+func TestLossIsNotedFirst(t *testing.T) {
+	c := &Client{queue: queue.New()}
+	c.sessions = session.Config{
+		Frame:        10,
+		WriteTimeout: time.Minute,
+		Traffic:      &c.counters.Traffic,
+		Cause:        lossCause,
+	}
+	local, remote := net.Pipe()
+	go io.Copy(io.Discard, remote)
+	conn := &connection{client: c, early: queue.New(), settled: make(chan struct{})}
+	conn.session = session.New(&c.sessions, local, nil, conn.early)
+	if _, err := conn.session.Send(t.Context(), []byte("x"), session.Fresh); err != nil {
+		t.Fatal(err)
+	}
+	conn.session.Abort(errRetired)
+	conn.session.Wait()
+	c.losses.mu.Lock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn.settle()
+	}()
+	yield()
+	select {
+	case <-conn.settled:
+		t.Error("it is settled, and its loss is not noted")
+	default:
+	}
+	c.losses.mu.Unlock()
+	<-done
+	if err := c.losses.take(); !errors.Is(err, ErrUnconfirmed) || !errors.Is(err, errRetired) {
+		t.Errorf("the losses are %v", err)
+	}
+}
+
+// A call that waits for acknowledgements ends when the client does, and says why: at once, whatever
+// it waits with.
+func TestWaitEndsWithTheClient(t *testing.T) {
+	c := &Client{opts: &Options{}, queue: queue.New()}
+	c.opts.Keepalive.Timeout = time.Minute
+	c.status.end(ErrClosed)
+	calls := 0
+	err := c.whileReading(t.Context(), func(context.Context) error {
+		if calls++; calls > 1 {
+			return nil
+		}
+		return window.ErrStopped
+	})
+	if err != ErrClosed || calls != 1 {
+		t.Errorf("%d calls, then %v, want ErrClosed after the first", calls, err)
+	}
+}
+
+// It ends with its own context, too.
+func TestWaitEndsWithItsContext(t *testing.T) {
+	c := &Client{opts: &Options{}, queue: queue.New()}
+	c.opts.Keepalive.Timeout = time.Minute
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	err := c.whileReading(ctx, func(limited context.Context) error {
+		if calls++; calls > 1 {
+			return nil
+		}
+		cancel()
+		return limited.Err()
+	})
+	if err != context.Canceled || calls != 1 {
+		t.Errorf("%d calls, then %v, want the end of ctx after the first", calls, err)
 	}
 }

@@ -25,9 +25,11 @@ func TestMessages(t *testing.T) {
 		conn.Send([]byte("one"))
 		conn.Send([]byte(strings.Repeat("x", 128<<10+1)))
 		conn.Send([]byte("two"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
 		var got []string
 		var end error
-		for p, err := range c.Messages(t.Context()) {
+		for p, err := range c.Messages(ctx) {
 			var tooLarge *apigws.TooLargeError
 			switch {
 			case errors.As(err, &tooLarge):
@@ -44,9 +46,28 @@ func TestMessages(t *testing.T) {
 		if !slices.Equal(got, []string{"one", "too large", "two"}) || end != nil {
 			t.Errorf("Messages: %q, then %v", got, end)
 		}
-		for range c.Messages(t.Context()) {
-			break // and break ends it: no panic of the iterator
+	})
+}
+
+// The end of ctx is the last that Messages yields. It yields nothing after break.
+func TestMessagesEnd(t *testing.T) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		clienttest.Only(t, gw).Send([]byte("one"))
+		clienttest.Only(t, gw).Send([]byte("two"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for range c.Messages(ctx) {
+			break
 		}
+		var got []string
+		for p, err := range c.Messages(ctx) {
+			got = append(got, fmt.Sprint(string(p), err))
+			if len(got) > 2 {
+				break
+			}
+		}
+		clienttest.Equal(t, "Messages", got, []string{"two<nil>", context.DeadlineExceeded.Error()})
 	})
 }
 

@@ -108,8 +108,10 @@ func TestTooLarge(t *testing.T) {
 				conn.Send(bytes.Repeat([]byte("y"), size))
 			}
 		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
 		for _, size := range sizes {
-			p, err := c.Read(t.Context())
+			p, err := c.Read(ctx)
 			if size > limit {
 				tooLarge(err, size)
 			} else if err != nil || len(p) != size {

@@ -257,3 +257,76 @@ func TestResendWindowIsFair(t *testing.T) {
 		small.Wait()
 	})
 }
+
+// A Write that has room in the window does not wait, so it takes in nothing that nobody reads.
+func TestResendWithRoomTakesNothingIn(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1 << 20})
+		conn := clienttest.Only(t, gw)
+		for range 200 {
+			conn.Send([]byte("unread"))
+		}
+		clienttest.Sleep(time.Second)
+		before := c.Stats().Unread
+		for range 50 {
+			clienttest.Write(t, c, "x")
+			synctest.Wait()
+		}
+		if after := c.Stats().Unread; after != before || after >= 200 {
+			t.Errorf("%d messages wait for Read, %d before the writes", after, before)
+		}
+	})
+}
+
+// Close refuses a Write that waits for room in the window at once, although room may come while it
+// closes.
+func TestCloseWhileAWriteWaitsForRoom(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 100})
+		clienttest.Only(t, gw).SetFaults(gatewaytest.Faults{Latency: time.Second})
+		clienttest.Write(t, c, strings.Repeat("x", 100))
+		written := make(chan error)
+		go func() { written <- c.Write(t.Context(), []byte("y")) }()
+		synctest.Wait()
+		start := time.Now()
+		go c.Close()
+		err := <-written
+		if !errors.Is(err, apigws.ErrNotSent) || !errors.Is(err, apigws.ErrClosed) || time.Since(start) != 0 {
+			t.Errorf("Write = %v after %v, want ErrClosed at once", err, time.Since(start))
+		}
+	})
+}
+
+// A Write that has waited for room takes as much of it as its message needs.
+func TestResendWindowAfterAWait(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1000})
+		conn := clienttest.Only(t, gw)
+		large := strings.Repeat("x", 600)
+		conn.SetFaults(gatewaytest.Faults{Latency: time.Second})
+		clienttest.Write(t, c, large, large) // the second waits for two seconds
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Write(ctx, []byte(large)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Write with a full window = %v", err)
+		}
+	})
+}
+
+// A Write that gives up gives back the room that it had in the window.
+func TestResendWindowAfterWritesInVain(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1000, Reconnect: clienttest.Every(time.Minute)})
+		clienttest.Only(t, gw).Drop()
+		synctest.Wait()
+		large := []byte(strings.Repeat("x", 1000))
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := c.Write(ctx, large); !errors.Is(err, apigws.ErrNotSent) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Write without a connection = %v", err)
+			}
+			cancel()
+		}
+		clienttest.Write(t, c, string(large))
+	})
+}

@@ -32,9 +32,6 @@ func (c *Client) Write(ctx context.Context, p []byte) error {
 		return err
 	}
 	w := c.sessions.Window
-	if w != nil && c.ctx.Err() != nil {
-		return notSent(c.status.reason())
-	}
 	if w != nil && !w.TryReserve(len(p)) {
 		err := c.whileReading(ctx, func(ctx context.Context) error {
 			return w.Reserve(ctx, c.ctx.Done(), len(p))
