@@ -63,8 +63,8 @@ func (conn *connection) open() {
 	conn.early.MoveTo(conn.client.queue)
 }
 
-// call calls a hook, with a context that ends with ctx, with the connection, whose cause is then its
-// own, and after HandshakeTimeout.
+// call calls a hook, with a context that ends with ctx, with the connection, and after
+// HandshakeTimeout. Its cause says why, unless it is the time.
 func (conn *connection) call(ctx context.Context, facade *Conn, hook func(context.Context, *Conn) error) (err error) {
 	usable, end := context.WithCancelCause(ctx)
 	facade.usable = usable
