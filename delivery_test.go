@@ -3,6 +3,7 @@ package apigws_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -227,6 +228,31 @@ func TestFlushAfterBreaks(t *testing.T) {
 		lose(1)
 		if err := c.Close(); !errors.Is(err, apigws.ErrUnconfirmed) || !strings.Contains(err.Error(), "1 messages") {
 			t.Errorf("Close = %v, want 1 message", err)
+		}
+	})
+}
+
+// Flush tells why the last connection that has lost something was lost, whatever became of those
+// that have lost nothing.
+func TestFlushTellsTheLastCause(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: clienttest.Every(time.Second)})
+		for code := 1001; code <= 1003; code++ {
+			conn := clienttest.Only(t, gw)
+			conn.FreezeIn(true)
+			if code < 1003 {
+				clienttest.Write(t, c, "x")
+			}
+			conn.Close(code, "")
+			clienttest.Sleep(5 * time.Second)
+		}
+		err := c.Flush(t.Context())
+		var closed *apigws.CloseError
+		if !strings.Contains(fmt.Sprint(err), "2 messages") || !errors.As(err, &closed) || closed.Code != 1002 {
+			t.Errorf("Flush = %v, want 2 messages and 1002", err)
+		}
+		if n := c.Stats().Unconfirmed; n != 2 {
+			t.Errorf("Unconfirmed = %d, want 2 also after Flush", n)
 		}
 	})
 }

@@ -70,22 +70,33 @@ func TestResendOneByOneWithoutPongs(t *testing.T) {
 	})
 }
 
-// The room that Flush makes goes when Flush returns.
-func TestRoomIsNarrowAfterFlush(t *testing.T) {
-	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
-		c := clienttest.Dial(t, gw, nil)
-		clienttest.Write(t, c, "x")
-		if err := c.Flush(t.Context()); err != nil {
-			t.Fatal(err)
+// The room that a wait makes for messages that nobody reads goes when the wait is over.
+func TestRoomIsNarrowAfterwards(t *testing.T) {
+	for name, wait := range map[string]func(t *testing.T, c *apigws.Client) error{
+		"Flush": func(t *testing.T, c *apigws.Client) error { return c.Flush(t.Context()) },
+		"rotation": func(t *testing.T, c *apigws.Client) error {
+			defer clienttest.Sleep(time.Minute) // for the close handshake with the old connection
+			return c.Rotate(t.Context())
+		},
+	} {
+		for _, resend := range []int{0, 1000} {
+			clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+				c := clienttest.Dial(t, gw, &apigws.Options{Resend: resend})
+				clienttest.Write(t, c, "x")
+				if err := wait(t, c); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				conn := clienttest.Only(t, gw)
+				for range 1000 {
+					conn.Send([]byte("y"))
+				}
+				clienttest.Sleep(time.Second)
+				if got := c.Stats().Unread; got > 65 {
+					t.Errorf("%s, Resend %d: %d messages wait, want 64", name, resend, got)
+				}
+			})
 		}
-		for range 1000 {
-			clienttest.Only(t, gw).Send([]byte("y"))
-		}
-		clienttest.Sleep(time.Second)
-		if got := c.Stats().Unread; got > 65 {
-			t.Errorf("%d messages wait, want 64", got)
-		}
-	})
+	}
 }
 
 // Dial returns when its context ends, although the client has failed before and OnState has not

@@ -146,6 +146,10 @@ func TestOnConnectLimits(t *testing.T) {
 			if err := conn.WriteJSON(ctx, func() {}); err == nil {
 				t.Error("WriteJSON of a func")
 			}
+			gw.Conns()[0].Send(make([]byte, 128<<10+1))
+			if _, err := conn.Read(ctx); !errors.As(err, &tooLarge) || tooLarge.Size != 128<<10+1 {
+				t.Errorf("Read: %v", err)
+			}
 			return nil
 		}})
 		clienttest.Accepted(t, gw, 1)

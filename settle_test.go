@@ -213,3 +213,30 @@ func TestFlushAcrossARotation(t *testing.T) {
 		}
 	})
 }
+
+// The context of Flush also ends its wait for what a lost connection has left to read.
+func TestFlushCancelledBeforeSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := newRawPeer()
+		opts := &apigws.Options{Reconnect: clienttest.Every(time.Second)}
+		opts.Keepalive.IsReply = func([]byte) bool { time.Sleep(time.Minute); return false }
+		c := newRaw(t, peer, opts)
+		peer.do(func() { peer.before = []byte{0x81, 1, 'x'} }) // which holds the reader up
+		go c.Ping(t.Context())
+		clienttest.Sleep(time.Second)
+		clienttest.Write(t, c, "1")
+		peer.do(func() { peer.conns[0].broken = true })
+		go c.Write(t.Context(), []byte("2"))
+		clienttest.Sleep(5 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		err := c.Flush(ctx)
+		if !errors.Is(err, apigws.ErrUnconfirmed) || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+			t.Errorf("Flush = %v after %v, want the end of its context after 1s", err, time.Since(start))
+		}
+		if err := c.Flush(t.Context()); !errors.Is(err, apigws.ErrUnconfirmed) || !strings.Contains(err.Error(), "1 messages") {
+			t.Errorf("Flush = %v, want the message that was lost", err)
+		}
+	})
+}
