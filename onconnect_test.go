@@ -216,8 +216,10 @@ func TestOnConnectOnABreak(t *testing.T) {
 			time.AfterFunc(2*time.Second, func() { gw.Conns()[0].Close(1011, "broken") })
 			<-ctx.Done()
 			var closed *apigws.CloseError
-			if _, err := conn.Read(t.Context()); !errors.As(err, &closed) || closed.Code != 1011 {
-				t.Errorf("Read: %v", err)
+			for _, ctx := range []context.Context{ctx, t.Context()} {
+				if _, err := conn.Read(ctx); !errors.As(err, &closed) || closed.Code != 1011 {
+					t.Errorf("Read: %v", err)
+				}
 			}
 			if err := conn.Write(t.Context(), []byte("x")); !errors.As(err, &closed) || !errors.Is(err, apigws.ErrNotSent) {
 				t.Errorf("Write: %v", err)
