@@ -301,10 +301,9 @@ func TestCloseWhileAWriteWaitsForRoom(t *testing.T) {
 func TestResendWindowAfterAWait(t *testing.T) {
 	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1000})
-		conn := clienttest.Only(t, gw)
 		large := strings.Repeat("x", 600)
-		conn.SetFaults(gatewaytest.Faults{Latency: time.Second})
-		clienttest.Write(t, c, large, large) // the second waits for two seconds
+		clienttest.Only(t, gw).SetFaults(gatewaytest.Faults{Latency: 2 * time.Second})
+		clienttest.Write(t, c, large, large) // the second waits for the PONG behind the first
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := c.Write(ctx, []byte(large)); !errors.Is(err, context.DeadlineExceeded) {
