@@ -3,7 +3,6 @@ package apigws
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 	"time"
 
@@ -44,18 +43,6 @@ func newConnection(c *Client, stream *stream, generation int) *connection {
 	boundSendBuffer(stream.socket)
 	conn.session = session.New(&c.sessions, stream, reset(stream.socket), conn.early)
 	return conn
-}
-
-// reset returns what makes closing a connection drop all that its kernel holds; nil if its socket
-// is hidden.
-func reset(socket *net.TCPConn) func() {
-	if socket == nil {
-		return nil
-	}
-	return func() {
-		socket.SetLinger(0)
-		socket.Close()
-	}
 }
 
 // open lets what comes in go to Client.Read.

@@ -2,8 +2,6 @@ package apigws
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +9,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"slices"
-	"sync"
 
 	"github.com/coder/websocket"
 
@@ -172,152 +168,4 @@ func handshakeError(resp *http.Response, err error, p *progress, secrets *redact
 		e.Err = errors.New("the answer is not a valid WebSocket handshake (RFC 6455, section 4.1)")
 	}
 	return e
-}
-
-// neverTrusted reports whether err is a permanent failure to trust the server: a certificate that
-// does not verify, or an answer in plain text where TLS was dialled.
-func neverTrusted(err error) bool {
-	var (
-		notTLS       tls.RecordHeaderError
-		verification *tls.CertificateVerificationError
-		hostname     x509.HostnameError // these come unwrapped from a VerifyConnection of the user
-		authority    x509.UnknownAuthorityError
-		invalid      x509.CertificateInvalidError
-	)
-	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &notTLS) || errors.As(err, &verification) ||
-		errors.As(err, &hostname) || errors.As(err, &authority) || errors.As(err, &invalid)
-}
-
-// An upgrade is the transport of one handshake. It gets hold of the connection that results: above
-// TLS and proxies, whatever transport made it.
-type upgrade struct {
-	base     http.RoundTripper
-	body     *body           // set when the protocol was switched
-	unusable *HandshakeError // set when it was, and nothing can be written
-}
-
-func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := u.base.RoundTrip(req)
-	if err != nil || resp == nil {
-		return resp, err
-	}
-	if _, err := req.URL.Parse(resp.Header.Get("Location")); err != nil {
-		resp.Header.Del("Location") // over which the http.Client would forget the status
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return resp, nil
-	}
-	rwc, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok && resp.Header.Get("Upgrade") == "" {
-		return resp, nil // without it, the body is none for net/http
-	}
-	if !ok {
-		if resp.Body != nil {
-			resp.Body.Close()
-		}
-		u.unusable = &HandshakeError{StatusCode: resp.StatusCode, Header: resp.Header, Err: fmt.Errorf(
-			"the http.Client's Transport has returned a 101 whose Body, a %T, is not an io.ReadWriteCloser", resp.Body)}
-		return nil, u.unusable
-	}
-	u.body = &body{ReadWriteCloser: rwc}
-	resp.Body = u.body
-	return resp, nil
-}
-
-// A body is what coder/websocket gets to see of a connection.
-type body struct {
-	io.ReadWriteCloser
-	kept bool // closing it does not end the connection
-}
-
-func (b *body) Close() error {
-	if b.kept {
-		return nil
-	}
-	return b.ReadWriteCloser.Close()
-}
-
-// progress follows one handshake through the transport.
-type progress struct {
-	host string
-
-	mu    sync.Mutex // guards what follows; transports dial on goroutines of their own
-	step  string     // what is going on
-	conn  net.Conn   // that the request was last given
-	conns int        // how many it was given
-}
-
-func (p *progress) trace() *httptrace.ClientTrace {
-	begin := func(step string) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.step = step
-	}
-	return &httptrace.ClientTrace{
-		DNSStart:     func(httptrace.DNSStartInfo) { begin("DNS lookup") },
-		ConnectStart: func(_, addr string) { begin("dial " + addr) },
-		// If anything comes between a connection or TLS and the next step, it is the CONNECT of a
-		// proxy.
-		ConnectDone: func(_, _ string, err error) {
-			if err == nil {
-				begin("proxy CONNECT to " + p.host)
-			}
-		},
-		TLSHandshakeStart: func() { begin("TLS handshake with " + p.host) },
-		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
-			if err == nil {
-				begin("proxy CONNECT to " + p.host)
-			}
-		},
-		GotConn: func(info httptrace.GotConnInfo) {
-			begin("request to " + p.host)
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.conn = info.Conn
-			p.conns++
-		},
-		WroteRequest: func(info httptrace.WroteRequestInfo) {
-			if info.Err == nil {
-				begin("waiting for the answer of " + p.host)
-			}
-		},
-	}
-}
-
-// failed returns the step that failed with err, unless err names it itself.
-func (p *progress) failed(err error) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var op *net.OpError
-	var dns *net.DNSError
-	if errors.As(err, &op) && slices.Contains([]string{"dial", "proxyconnect", "socks connect"}, op.Op) || errors.As(err, &dns) {
-		return ""
-	}
-	return p.step
-}
-
-// socket returns the TCP connection under the one that base has made, nil if it cannot be told.
-func (p *progress) socket(base http.RoundTripper) *net.TCPConn {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	// Other transports may have sent requests of their own with the context of ours.
-	if _, ok := base.(*http.Transport); !ok && p.conns != 1 {
-		return nil
-	}
-	return tcpUnder(p.conn)
-}
-
-// tcpUnder returns the TCP connection that conn is or wraps, nil if there is none to be seen.
-func tcpUnder(conn net.Conn) *net.TCPConn {
-	for range 10 { // one may wrap itself
-		switch c := conn.(type) {
-		case *net.TCPConn:
-			return c
-		case interface{ NetConn() net.Conn }:
-			conn = c.NetConn()
-		default:
-			return nil
-		}
-	}
-	return nil
 }

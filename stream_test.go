@@ -1,16 +1,12 @@
 package apigws
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/apigws/apigws/gatewaytest"
 )
@@ -99,38 +95,4 @@ func TestStreamErrors(t *testing.T) {
 	if err := transportError(nil); err != nil {
 		t.Error(err)
 	}
-}
-
-// A connection that is of no use is closed.
-func TestUselessConnectionsAreClosed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // for coder/websocket waits for 3 s for the rest of an answer
-		for name, answer := range map[string]string{
-			"read-only": "101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket",
-			"invalid":   "101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other",
-			"refused":   "403 Forbidden\r\nContent-Length: 0",
-		} {
-			ended := make(chan error, 1)
-			transport := &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
-				client, server := net.Pipe()
-				go func() {
-					http.ReadRequest(bufio.NewReader(server))
-					io.WriteString(server, "HTTP/1.1 "+answer+"\r\n\r\n")
-					_, err := server.Read(make([]byte, 1))
-					ended <- err
-				}()
-				return client, nil
-			}}
-			_, err := dialOnce(t, "ws://127.0.0.1", &Options{HTTPClient: &http.Client{
-				Transport: transportFunc(func(req *http.Request) (*http.Response, error) {
-					resp, err := transport.RoundTrip(req)
-					if err == nil && name == "read-only" {
-						resp.Body = struct{ io.ReadCloser }{resp.Body}
-					}
-					return resp, err
-				})}})
-			if end := <-ended; err == nil || end != io.EOF {
-				t.Errorf("%s: %v, then %v", name, err, end)
-			}
-		}
-	})
 }
