@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/apigws/apigws/internal/handshake"
 	"github.com/apigws/apigws/internal/pace"
 	"github.com/apigws/apigws/internal/redact"
 )
@@ -76,7 +77,7 @@ func (k *connector) connect(ctx context.Context, a attempt) (*connection, error)
 // connectOnce makes one connection and lets OnConnect have it.
 func (k *connector) connectOnce(ctx context.Context) (*connection, error) {
 	c := k.client
-	stream, err := k.dialer.dial(ctx)
+	dialled, secrets, err := k.dialer.dial(ctx)
 	if err != nil {
 		var refused *HandshakeError
 		if errors.As(err, &refused) && refused.Err == nil {
@@ -88,8 +89,8 @@ func (k *connector) connectOnce(ctx context.Context) (*connection, error) {
 	}
 	c.counters.connects.Add(1)
 	k.made++
-	conn := newConnection(c, stream, k.made)
-	if err = k.prepare(ctx, conn, &stream.secrets); err == nil {
+	conn := newConnection(c, dialled, k.made)
+	if err = k.prepare(ctx, conn, secrets); err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
@@ -184,7 +185,7 @@ func Retryable(err error) bool {
 	case errors.As(err, &option), errors.As(err, &permanent):
 		return false
 	case errors.As(err, &refused) && refused.StatusCode == 0:
-		return !neverTrusted(refused.Err)
+		return !handshake.Untrusted(refused.Err)
 	case refused != nil:
 		switch code := refused.StatusCode; code {
 		case http.StatusRequestTimeout, http.StatusTooManyRequests:

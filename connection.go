@@ -7,8 +7,11 @@ import (
 	"time"
 
 	"github.com/apigws/apigws/internal/callback"
+	"github.com/apigws/apigws/internal/handshake"
 	"github.com/apigws/apigws/internal/queue"
+	"github.com/apigws/apigws/internal/redact"
 	"github.com/apigws/apigws/internal/session"
+	"github.com/apigws/apigws/internal/socket"
 )
 
 var (
@@ -31,17 +34,21 @@ type connection struct {
 }
 
 // newConnection begins the life of a connection whose handshake is done. It must be torn down.
-func newConnection(c *Client, stream *stream, generation int) *connection {
+func newConnection(c *Client, dialled *handshake.Conn, generation int) *connection {
 	conn := &connection{
 		client:     c,
 		generation: generation,
 		gap:        c.status.gap(),
-		protocol:   stream.protocol,
+		protocol:   dialled.Subprotocol,
 		early:      queue.New(),
 		settled:    make(chan struct{}),
 	}
-	boundSendBuffer(stream.socket)
-	conn.session = session.New(&c.sessions, stream, reset(stream.socket), conn.early)
+	var reset func()
+	if tcp := dialled.Socket; tcp != nil {
+		socket.BoundSendBuffer(tcp)
+		reset = func() { socket.Reset(tcp) }
+	}
+	conn.session = session.New(&c.sessions, redact.Stream(dialled.Stream), reset, conn.early)
 	return conn
 }
 

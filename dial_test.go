@@ -17,10 +17,11 @@ import (
 	"time"
 
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/redact"
 )
 
-// dialOnce makes one handshake.
-func dialOnce(t *testing.T, rawURL string, opts *Options) (*stream, error) {
+// dialOnce makes one handshake, and returns its secrets.
+func dialOnce(t *testing.T, rawURL string, opts *Options) (*redact.Secrets, error) {
 	t.Helper()
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -30,20 +31,20 @@ func dialOnce(t *testing.T, rawURL string, opts *Options) (*stream, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newDialer(o, u).dial(t.Context())
+	dialled, secrets, err := newDialer(o, u).dial(t.Context())
 	if err == nil {
-		t.Cleanup(func() { s.Close() })
+		dialled.Stream.Close()
 	}
-	return s, err
+	return secrets, err
 }
 
 // What no retry mends ends Dial at once, with no other attempt.
 func TestPermanentFailures(t *testing.T) {
-	gw := gatewaytest.NewServer(nil)
+	gw, secure := gatewaytest.NewServer(nil), gatewaytest.NewTLSServer(nil)
 	defer gw.Close()
-	secureURL, transport := secure(t)
+	defer secure.Close()
 	trusting := func(change func(*tls.Config)) *http.Client {
-		tr := transport.Clone()
+		tr := secure.Client().Transport.(*http.Transport).Clone()
 		change(tr.TLSClientConfig)
 		return &http.Client{Transport: tr}
 	}
@@ -60,10 +61,10 @@ func TestPermanentFailures(t *testing.T) {
 		client *http.Client
 		text   string
 	}{
-		"unknown authority": {secureURL, &http.Client{Transport: &http.Transport{}}, "unknown authority"},
-		"other name":        {secureURL, trusting(func(c *tls.Config) { c.ServerName = "other.example.org" }), "other.example.org"},
-		"expired":           {secureURL, trusting(later), "expired"},
-		"own verification":  {secureURL, own, "unknown authority"},
+		"unknown authority": {secure.URL, &http.Client{Transport: &http.Transport{}}, "unknown authority"},
+		"other name":        {secure.URL, trusting(func(c *tls.Config) { c.ServerName = "other.example.org" }), "other.example.org"},
+		"expired":           {secure.URL, trusting(later), "expired"},
+		"own verification":  {secure.URL, own, "unknown authority"},
 		"no TLS":            {strings.Replace(gw.URL, "ws://", "wss://", 1), trusting(func(*tls.Config) {}), "HTTP response to HTTPS client"},
 		"not even HTTP":     {strings.Replace(speaking(t, "SSH-2.0-OpenSSH_9.9\r\n"), "http", "wss", 1), trusting(func(*tls.Config) {}), "not TLS"},
 	}
@@ -116,30 +117,27 @@ func TestPassingFailures(t *testing.T) {
 	}
 	addr := refusing.Addr().String()
 	refusing.Close()
-	secureURL, transport := secure(t)
-	through := func(u *url.URL) *http.Client {
-		tr := transport.Clone()
-		tr.Proxy = http.ProxyURL(u)
-		return &http.Client{Transport: tr}
+	through := func(proxyURL string) *http.Client {
+		return &http.Client{Transport: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxyURL) }}}
 	}
 	tests := map[string]struct {
 		url  string
 		opts *Options
 		text string
 	}{
-		"refused":  {"ws://" + addr, &Options{}, "dial tcp " + addr + ": connection refused"},
+		"refused":  {"ws://" + addr, &Options{}, "handshake: dial tcp " + addr + ": connection refused"},
 		"hangs up": {speaking(t, ""), &Options{}, "EOF"},
 		"not HTTP": {speaking(t, "SSH-2.0-OpenSSH_9.9\r\n"), &Options{}, "the answer is not HTTP"},
 		"no such host": {"wss://nowhere.invalid", &Options{HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Name: "nowhere.invalid", Err: "no such host", IsNotFound: true}}
 		}}}}, "dial tcp: lookup nowhere.invalid: no such host"},
-		"proxy refuses": {secureURL, &Options{HTTPClient: through(proxy(t, "password"))}, "proxy CONNECT to 127.0.0.1:"},
-		"proxy's words": {secureURL, &Options{HTTPClient: through(proxy(t, "password"))}, "407 Proxy Authentication Required"},
-		"no proxy":      {secureURL, &Options{HTTPClient: through(&url.URL{Scheme: "http", Host: addr})}, "proxyconnect tcp: dial tcp " + addr + ": connection refused"},
-		"503":           {speaking(t, "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "503 Service Unavailable"},
-		"429":           {speaking(t, "HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "429 Too Many Requests"},
-		"408":           {speaking(t, "HTTP/1.1 408 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "408 Request Timeout"},
-		"Goexit":        {"ws://127.0.0.1", &Options{Prepare: func(*http.Request) error { runtime.Goexit(); return nil }}, "Prepare: the hook has called runtime.Goexit"},
+		"proxy refuses": {"wss://example.com", &Options{HTTPClient: through(speaking(t, "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"))},
+			"proxy CONNECT to example.com: 407 Proxy Authentication Required"},
+		"no proxy": {"wss://example.com", &Options{HTTPClient: through("http://" + addr)}, "proxyconnect tcp: dial tcp " + addr + ": connection refused"},
+		"503":      {speaking(t, "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "503 Service Unavailable"},
+		"429":      {speaking(t, "HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "429 Too Many Requests"},
+		"408":      {speaking(t, "HTTP/1.1 408 No\r\nContent-Length: 0\r\n\r\n"), &Options{}, "408 Request Timeout"},
+		"Goexit":   {"ws://127.0.0.1", &Options{Prepare: func(*http.Request) error { runtime.Goexit(); return nil }}, "Prepare: the hook has called runtime.Goexit"},
 	}
 	for name, test := range tests {
 		_, err := dialOnce(t, test.url, test.opts)
@@ -211,4 +209,27 @@ func answering(answer string) http.RoundTripper {
 		}()
 		return client, nil
 	}}
+}
+
+// transportFunc is a transport that is a function.
+type transportFunc func(*http.Request) (*http.Response, error)
+
+func (f transportFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// What a transport does against the rules is told, at once.
+func TestOddTransports(t *testing.T) {
+	for text, resp := range map[string]*http.Response{
+		"apigws: handshake: status 101: the http.Client's Transport has returned a 101 whose Body, a http.noBody, is not an io.ReadWriteCloser": {
+			StatusCode: 101, Header: http.Header{"Upgrade": {"websocket"}}, Body: http.NoBody},
+		"apigws: handshake refused: 0": {Header: http.Header{"Upgrade": {"websocket"}}, Body: http.NoBody},
+	} {
+		_, err := dialOnce(t, "ws://127.0.0.1", &Options{HTTPClient: &http.Client{Transport: transportFunc(func(*http.Request) (*http.Response, error) {
+			return resp, nil
+		})}})
+		var failed *HandshakeError
+		if !errors.As(err, &failed) || err.Error() != text || failed.StatusCode != resp.StatusCode || failed.Header.Get("Upgrade") != "websocket" ||
+			Retryable(err) != (resp.StatusCode == 0) {
+			t.Errorf("Retryable = %v, %v, want %q", Retryable(err), err, text)
+		}
+	}
 }

@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package apigws
+package socket
 
 import (
 	"net"
@@ -11,16 +11,13 @@ import (
 // unsentLimit is how many bytes the kernel takes that it has not sent yet.
 const unsentLimit = 16 << 10
 
-// boundSendBuffer keeps what waits in the kernel small, so that a PING does not wait behind
+// BoundSendBuffer keeps what waits in the kernel small, so that a PING does not wait behind
 // megabytes on a slow uplink, and a write that returns says that the path takes bytes.
 // TCP_NOTSENT_LOWAT bounds what is unsent, and leaves alone what is in flight: a send buffer of a
 // fixed size would bound both, and with it the rate (internal/realnet measures that). The options
 // are the kernel's best effort.
-func boundSendBuffer(socket *net.TCPConn) {
-	if socket == nil {
-		return
-	}
-	raw, err := socket.SyscallConn()
+func BoundSendBuffer(conn *net.TCPConn) {
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package apigws
+package handshake
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 // TLS and proxies, whatever transport made it.
 type upgrade struct {
 	base     http.RoundTripper
-	body     *body           // set when the protocol was switched
-	unusable *HandshakeError // set when it was, and nothing can be written
+	body     *body    // set when the protocol was switched
+	unusable *Failure // set when it was, and nothing can be written
 }
 
 func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -33,9 +33,9 @@ func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 		if resp.Body != nil {
 			resp.Body.Close()
 		}
-		u.unusable = &HandshakeError{StatusCode: resp.StatusCode, Header: resp.Header, Err: fmt.Errorf(
+		u.unusable = &Failure{StatusCode: resp.StatusCode, Header: resp.Header, Err: fmt.Errorf(
 			"the http.Client's Transport has returned a 101 whose Body, a %T, is not an io.ReadWriteCloser", resp.Body)}
-		return nil, u.unusable
+		return nil, u.unusable.Err
 	}
 	u.body = &body{ReadWriteCloser: rwc}
 	resp.Body = u.body

@@ -1,4 +1,4 @@
-package apigws
+package handshake
 
 import (
 	"crypto/tls"
@@ -7,9 +7,9 @@ import (
 	"net/http"
 )
 
-// neverTrusted reports whether err is a permanent failure to trust the server: a certificate that
+// Untrusted reports whether err is a permanent failure to trust the server: a certificate that
 // does not verify, or an answer in plain text where TLS was dialled.
-func neverTrusted(err error) bool {
+func Untrusted(err error) bool {
 	var (
 		notTLS       tls.RecordHeaderError
 		verification *tls.CertificateVerificationError

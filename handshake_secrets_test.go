@@ -2,10 +2,8 @@ package apigws
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"testing"
 
 	"github.com/apigws/apigws/gatewaytest"
@@ -58,41 +56,31 @@ func TestSecretsOfAHandshake(t *testing.T) {
 		"cookie of the answer":     {"", &Options{HTTPClient: &http.Client{Transport: answer}}},
 		"cookie of another server": {"", &Options{HTTPClient: &http.Client{Jar: cookies{"/other", secret}}}},
 	} {
-		s, err := dialOnce(t, gw.URL+test.query, test.opts)
+		secrets, err := dialOnce(t, gw.URL+test.query, test.opts)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
 		text := "no " + secret + " here"
-		if hidden := s.secrets.Text(text) != text; hidden != (name != "cookie of another server") {
-			t.Errorf("%s: %q", name, s.secrets.Text(text))
+		if hidden := secrets.Text(text) != text; hidden != (name != "cookie of another server") {
+			t.Errorf("%s: %q", name, secrets.Text(text))
 		}
 	}
 }
 
-// odd is a connection that fails in words of its own.
-type odd struct {
-	io.ReadWriteCloser
-	err error
-}
+// A told is an error of a transport with words of its own.
+type told struct{ text string }
 
-func (o *odd) Read([]byte) (int, error)  { return 0, o.err }
-func (o *odd) Write([]byte) (int, error) { return 0, o.err }
+func (e *told) Error() string { return e.text }
 
-// The errors of a connection are told by what is known to be safe, too.
-func TestStreamErrors(t *testing.T) {
-	told := errors.New("lost https://example.com/?token=secret")
-	s := &stream{ReadWriteCloser: &odd{err: told}}
-	for _, f := range []func([]byte) (int, error){s.Read, s.Write} {
-		if _, err := f(nil); !errors.Is(err, told) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%q", err)
+// An error that holds a secret of the handshake is not given away, one that holds none is.
+func TestErrorsOfATransport(t *testing.T) {
+	for text, want := range map[string]bool{"no the-secret here": false, "nothing here": true} {
+		transport := transportFunc(func(*http.Request) (*http.Response, error) { return nil, &told{text} })
+		_, err := dialOnce(t, "ws://127.0.0.1?token=the-secret", &Options{HTTPClient: &http.Client{Transport: transport}})
+		var found *told
+		if errors.As(err, &found) != want {
+			t.Errorf("%q: found = %v in %v", text, found, err)
 		}
-	}
-	s = &stream{ReadWriteCloser: &odd{err: io.EOF}}
-	if _, err := s.Read(nil); err != io.EOF {
-		t.Errorf("%v, want io.EOF itself", err)
-	}
-	if err := transportError(nil); err != nil {
-		t.Error(err)
 	}
 }

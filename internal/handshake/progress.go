@@ -1,4 +1,4 @@
-package apigws
+package handshake
 
 import (
 	"crypto/tls"
@@ -8,6 +8,8 @@ import (
 	"net/http/httptrace"
 	"slices"
 	"sync"
+
+	"github.com/apigws/apigws/internal/socket"
 )
 
 // progress follows one handshake through the transport.
@@ -77,5 +79,5 @@ func (p *progress) socket(base http.RoundTripper) *net.TCPConn {
 	if _, ok := base.(*http.Transport); !ok && p.conns != 1 {
 		return nil
 	}
-	return tcpUnder(p.conn)
+	return socket.Under(p.conn)
 }
