@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/apigws/apigws/gatewaytest"
+	"github.com/apigws/apigws/internal/keepalive"
 )
 
 // A laptop is a client on a machine that can be suspended: the wall clock goes
@@ -177,24 +178,6 @@ func TestClockThatIsSet(t *testing.T) {
 	}
 }
 
-// Back and forth: what was counted as sleep stays counted, and a clock that
-// goes back does not make a connection younger than it is.
-func TestClockThatIsSetBackAndForth(t *testing.T) {
-	onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
-		for range 4 {
-			time.Sleep(20 * time.Second)
-			l.suspend(-time.Hour)
-			time.Sleep(20 * time.Second)
-			l.suspend(20 * time.Minute)
-		}
-		time.Sleep(20 * time.Second)
-		l.live(t, 1) // 80 minutes
-		l.suspend(30 * time.Minute)
-		time.Sleep(10 * time.Second)
-		l.live(t, 2)
-	})
-}
-
 // A process of thousands of clients looks at the clocks less often, but never
 // less than each Interval, and it notices a dead path as soon as any other.
 func TestManyClientsLookLessOften(t *testing.T) {
@@ -227,7 +210,7 @@ func TestManyClientsLookLessOften(t *testing.T) {
 	}
 	// An hour has 65 PINGs, each with its deadline, and 360 Timeouts, of which
 	// a process of many looks at every eleventh.
-	if alone, many := looks(0), looks(10*manyClients); alone < 360 || many > 3*66 {
+	if alone, many := looks(0), looks(10*keepalive.Many); alone < 360 || many > 3*66 {
 		t.Errorf("alone the clocks are looked at %d times an hour, with many %d times", alone, many)
 	}
 }
@@ -244,15 +227,12 @@ func together(others int64) (apart func()) {
 // Interval earlier. Those of few leave when they are due.
 func TestManyClientsPingTogether(t *testing.T) {
 	for _, test := range []struct {
-		others   int64
-		interval time.Duration
-		first    time.Duration // when the first of ten PINGs comes, and the last
-		last     time.Duration
+		others int64
+		first  time.Duration // when the first of ten PINGs comes, and the last
+		last   time.Duration
 	}{
-		{0, 55 * time.Second, 55*time.Second + 9*time.Millisecond, 55*time.Second + 90*time.Millisecond},
-		{manyClients, 55 * time.Second, 55 * time.Second, 55 * time.Second},
-		{manyClients, 2 * time.Second, 2 * time.Second, 2*time.Second + 90*time.Millisecond},
-		{manyClients, 6 * time.Second, 6 * time.Second, 6 * time.Second},
+		{0, 55*time.Second + 9*time.Millisecond, 55*time.Second + 90*time.Millisecond},
+		{keepalive.Many, 55 * time.Second, 55 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			defer together(test.others)()
@@ -265,7 +245,7 @@ func TestManyClientsPingTogether(t *testing.T) {
 				time.Sleep(9 * time.Millisecond)
 				c, err := Dial(t.Context(), gw.URL, &Options{
 					HTTPClient: gw.Client(),
-					Keepalive:  Keepalive{Interval: test.interval, Timeout: time.Second, Message: []byte("keep")},
+					Keepalive:  Keepalive{Timeout: time.Second, Message: []byte("keep")},
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -296,7 +276,7 @@ func TestManyClientsPingTogether(t *testing.T) {
 // However seldom a process of many looks, a message is followed by a PING within Timeout: the first
 // that no PING follows wakes who sends them.
 func TestManyClientsFollowMessages(t *testing.T) {
-	defer together(10 * manyClients)()
+	defer together(10 * keepalive.Many)()
 	onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
 		time.Sleep(time.Second)
 		before := l.gw.Stats().Pings

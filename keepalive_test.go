@@ -368,6 +368,36 @@ func TestAnyFrameIsProofOfLife(t *testing.T) {
 	}
 }
 
+// With Resend a PONG that never comes ends the connection, also when other frames come and the
+// keepalive is disabled: it would hold up the window for ever.
+func TestPongThatNeverComesWithResend(t *testing.T) {
+	for _, disabled := range []bool{false, true} {
+		clienttest.Bubble(t, &gatewaytest.Config{SilentPings: true, Backend: gatewaytest.Silent}, func(t *testing.T, gw *gatewaytest.Server) {
+			c := clienttest.New(t, gw, &apigws.Options{
+				Resend:    1 << 10,
+				Keepalive: apigws.Keepalive{Disabled: disabled},
+				Reconnect: apigws.Reconnect{Disabled: true},
+			})
+			synctest.Wait()
+			conn := clienttest.Only(t, gw)
+			conn.SendRaw(frame(0x8a, "1")) // the PONG without which the connection is not used
+			synctest.Wait()
+			conn.Send([]byte("hello")) // the reader now knows where to put what comes
+			clienttest.Read(t, c)
+			clienttest.Write(t, c, "never acknowledged")
+			for range 12 {
+				clienttest.Sleep(5 * time.Second)
+				conn.Send([]byte("tick"))
+				clienttest.Read(t, c)
+			}
+			endsAt(t, c, time.Minute, 65*time.Second) // Interval and Timeout of the message
+			if err := c.Err(); !errors.Is(err, apigws.ErrNoPong) {
+				t.Errorf("Err = %v", err)
+			}
+		})
+	}
+}
+
 // The time in which the reader waited for a slow consumer does not count
 // against the peer: when it goes on, a dead path has a whole Timeout again.
 func TestFrozenPathOfASlowConsumer(t *testing.T) {

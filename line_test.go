@@ -178,3 +178,17 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		t.Errorf("%d calls, then %v, want the end of ctx after the first", calls, err)
 	}
 }
+
+// The line remembers the connection that was in use, for the Flush after its loss.
+func TestLineRemembersTheLast(t *testing.T) {
+	l := &line{changed: make(chan struct{})}
+	if l.lastUsed() != nil {
+		t.Error("a connection was in use before the first")
+	}
+	conn := &connection{}
+	l.set(conn)
+	l.set(nil)
+	if l.lastUsed() != conn {
+		t.Error("the last connection is forgotten")
+	}
+}
