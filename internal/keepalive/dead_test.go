@@ -32,6 +32,7 @@ func TestDead(t *testing.T) {
 		{"silence", defaults, session.Health{Oldest: at(1), Silent: at(2)}, at(12)},
 		{"silence, Resend", resend, session.Health{Oldest: at(1), Silent: at(2)}, at(12)},
 		{"silence after the newest of many PINGs", defaults, session.Health{Oldest: at(0), Silent: at(60)}, at(70)},
+		{"silence after the newest of many PINGs, Resend", resend, session.Health{Oldest: at(0), Silent: at(60)}, at(65)},
 		{"Timeout is an option", with(func(c *Config) { c.Timeout = 3 * time.Second }),
 			session.Health{Oldest: at(1), Silent: at(2)}, at(5)},
 		{"frames come", defaults, session.Health{Oldest: at(1)}, never},

@@ -162,15 +162,17 @@ func (k *Keeper) deadline(h *session.Health) (dead time.Time, waiting bool) {
 	if h.Blocked || k.cfg.Disabled && !k.cfg.Resend {
 		return time.Time{}, false
 	}
-	switch {
-	case !h.Silent.IsZero():
-		return later(h.Silent, h.Freed).Add(k.cfg.Timeout), true
-	case k.cfg.Resend && !h.Oldest.IsZero():
-		// One by one: the sum of Timeout and Interval could overflow.
-		return later(h.Oldest, h.Freed).Add(k.cfg.Timeout).Add(k.cfg.Interval), true
-	default:
-		return time.Time{}, false
+	if !h.Silent.IsZero() {
+		dead = later(h.Silent, h.Freed).Add(k.cfg.Timeout)
 	}
+	if k.cfg.Resend && !h.Oldest.IsZero() {
+		// One by one: the sum of Timeout and Interval could overflow.
+		limit := later(h.Oldest, h.Freed).Add(k.cfg.Timeout).Add(k.cfg.Interval)
+		if dead.IsZero() || limit.Before(dead) {
+			dead = limit
+		}
+	}
+	return dead, !dead.IsZero()
 }
 
 // pingDue returns when the next PING is due.
