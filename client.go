@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/apigws/apigws/internal/callback"
+	"github.com/apigws/apigws/internal/loop"
 	"github.com/apigws/apigws/internal/pace"
 	"github.com/apigws/apigws/internal/queue"
 	"github.com/apigws/apigws/internal/session"
@@ -29,9 +30,9 @@ type Client struct {
 
 	ctx     context.Context // ends when Close is called or the client fails
 	cancel  context.CancelFunc
-	done    chan struct{}        // closed when the run loop has ended
-	rotate  chan chan<- *outcome // requests for a rotation
-	tearing sync.WaitGroup       // rotations, and connections that are torn down
+	life    *life          // the run loop
+	done    chan struct{}  // closed when it has ended
+	tearing sync.WaitGroup // rotations, and connections that are torn down
 }
 
 // New returns a client that connects to a WebSocket API, such as
@@ -52,10 +53,9 @@ func New(url string, opts *Options) (*Client, error) {
 		return nil, &OptionError{"Reconnect.Backoff", "returns nil"}
 	}
 	c := &Client{
-		opts:   o,
-		queue:  queue.New(),
-		done:   make(chan struct{}),
-		rotate: make(chan chan<- *outcome),
+		opts:  o,
+		queue: queue.New(),
+		done:  make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.line.changed = make(chan struct{})
@@ -79,12 +79,15 @@ func New(url string, opts *Options) (*Client, error) {
 	if o.Resend > 0 {
 		c.sessions.Window = window.New(o.Resend)
 	}
-	l := &life{
+	c.life = &life{
 		client:    c,
 		connector: &connector{client: c, dialer: newDialer(o, u)},
 		policy:    policy,
 	}
-	go l.run() // Close and failures stop it; done says that it has ended
+	c.life.loop = loop.New(c.life.step) // Close and failures end it; done says that it has ended
+	c.sessions.Notify = c.life.loop.Wake
+	clients.Add(1)
+	c.life.loop.Wake()
 	return c, nil
 }
 
@@ -181,6 +184,7 @@ func (c *Client) Close() error {
 func (c *Client) end(reason error) {
 	c.status.end(reason)
 	c.cancel()
+	c.life.loop.Wake()
 }
 
 // makeRoom lets received messages wait beyond the normal room of the queues until undo is called:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
+	"strings"
 	"strings"
 	"testing"
 	"time"
@@ -173,5 +175,29 @@ func TestNetworkLeavesNoGoroutine(t *testing.T) {
 	}
 	if after := runtime.NumGoroutine(); after > before {
 		t.Errorf("%d goroutines, %d before", after, before)
+	}
+}
+
+// An idle client has one goroutine, the one that reads its connection.
+func TestIdleClientHasOneGoroutine(t *testing.T) {
+	gw := gatewaytest.NewServer(nil)
+	defer gw.Close()
+	c, err := apigws.Dial(t.Context(), gw.URL, &apigws.Options{HTTPClient: gw.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var ours []string
+	for len(ours) != 1 && ctx.Err() == nil { // those of the handshake are about to end
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		ours = slices.DeleteFunc(strings.Split(string(stacks), "\n\n"), func(stack string) bool {
+			return !strings.Contains(stack, "apigws/apigws.(") && !strings.Contains(stack, "apigws/apigws/internal/")
+		})
+	}
+	if len(ours) != 1 || !strings.Contains(ours[0], "receiver") {
+		t.Errorf("%d goroutines, want the one that reads:\n%s", len(ours), strings.Join(ours, "\n\n"))
 	}
 }

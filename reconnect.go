@@ -6,34 +6,57 @@ import (
 	"time"
 
 	"github.com/apigws/apigws/internal/jitter"
+	"github.com/apigws/apigws/internal/loop"
 	"github.com/apigws/apigws/internal/pace"
 )
 
-// A life is the run loop of a client: connections one after another. The goroutine of run alone
-// uses it.
+// A life is the run loop of a client: connections one after another. Whoever has news for it wakes
+// its loop: a call of Close or Rotate, the session of a connection, a rotation, a timer. Only step
+// uses it, except for loop and requests.
 type life struct {
-	client    *Client
+	client   *Client
+	loop     *loop.Loop // calls step
+	requests requests   // for a rotation
+
 	connector *connector
 	policy    *pace.Pacer
-	began     time.Time // when the connection was made with which this chain of rotations began
+	began     time.Time   // when the connection was made with which this chain of rotations began
+	conn      *connection // the one to look after; nil before the first
+	keeper    *keeper     // of conn
+	rotation  *rotation   // of conn
 }
 
-// run is the life of a client. The state machine is the program counter: serving a connection
-// returns its successor, and nil when the client ends.
-func (l *life) run() {
-	clients.Add(1)
-	defer clients.Add(-1)
+// step does what there is to do now. It returns false when the client has ended.
+func (l *life) step() bool {
+	var next *connection
+	if l.conn == nil {
+		next = l.first()
+	} else {
+		next = l.serve(l.conn)
+	}
+	switch next {
+	case nil:
+		l.finish()
+		return false
+	case l.conn:
+	default:
+		l.conn, l.keeper, l.rotation = next, newKeeper(next), l.newRotation()
+		l.requests.answer(nil)
+		l.loop.Wake()
+	}
+	return true
+}
+
+// first makes the first connection. It returns nil if the client ends.
+func (l *life) first() *connection {
 	conn, err := l.connector.connect(l.client.ctx, attempt{policy: l.policy})
 	if err != nil {
 		l.client.end(err)
-	} else {
-		l.began = conn.session.Opened()
-		l.open(conn)
+		return nil
 	}
-	for conn != nil {
-		conn = l.serve(conn)
-	}
-	l.finish()
+	l.began = conn.session.Opened()
+	l.open(conn)
+	return conn
 }
 
 // finish is the end of a client: its end was called.
@@ -55,51 +78,39 @@ func (l *life) finish() {
 		err = nil // by Close: nothing failed
 	}
 	c.events.state(StateClosed, err, 0)
+	clients.Add(-1)
 	close(c.done)
 }
 
-// serve looks after an open connection until it is to be replaced, and returns the next one.
+// serve looks after an open connection, and returns the one to look after from now on: the same, its
+// successor, or nil when the client ends.
 func (l *life) serve(conn *connection) *connection {
-	c := l.client
-	keeper := newKeeper(conn)
-	rotation := l.newRotation()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-c.ctx.Done():
-			l.shutdown(conn)
-			rotation.abandon()
-			return nil
-		case <-conn.session.Dead():
-			return l.replace(conn, keeper.asleep, rotation)
-		case reply := <-c.rotate:
-			reply <- rotation.request() // has room for it
-		case result := <-rotation.result:
-			if next := rotation.take(result, keeper.age()); next != nil && l.handover(conn, next) {
-				rotation.answer(nil)
-				return next
-			}
-			timer.Reset(0) // the next attempt may be due before the next tick
-		case <-conn.session.Wake():
-			timer.Reset(0)
-		case <-timer.C:
-			next, err := keeper.tick()
-			if err != nil {
-				conn.session.Abort(err)
-				continue
-			}
-			next = min(next, rotation.tick(keeper.age()))
-			timer.Reset(next)
-			keeper.due = time.Now().Add(next)
-		}
+	switch {
+	case l.client.ctx.Err() != nil:
+		l.shutdown(conn)
+		l.rotation.abandon()
+		return nil
+	case conn.session.IsDead():
+		return l.replace(conn)
 	}
+	if next := l.rotation.take(l.keeper.age()); next != nil && l.handover(conn, next) {
+		return next
+	}
+	next, err := l.keeper.tick()
+	if err != nil {
+		conn.session.Abort(err) // which wakes the loop
+		return conn
+	}
+	next = min(next, l.rotation.tick(l.keeper.age()))
+	l.loop.WakeAfter(next)
+	l.keeper.due = time.Now().Add(next)
+	return conn
 }
 
-// replace finds the successor of a connection that was lost. asleep is how long the machine was
-// suspended while it was open.
-func (l *life) replace(conn *connection, asleep time.Duration, rotation *rotation) *connection {
+// replace finds the successor of a connection that was lost. It returns nil if the client ends.
+func (l *life) replace(conn *connection) *connection {
 	c := l.client
+	asleep := l.keeper.asleep
 	c.line.set(nil)
 	cause := conn.session.Cause()
 	l.countLoss(cause)
@@ -115,7 +126,7 @@ func (l *life) replace(conn *connection, asleep time.Duration, rotation *rotatio
 	if c.ctx.Err() == nil && !l.wantsAnother(cause) {
 		c.end(cause)
 	}
-	next := rotation.rescue(cause)
+	next := l.rotation.rescue(cause)
 	if next == nil {
 		var err error
 		next, err = l.reconnect(cause, stable)
@@ -128,7 +139,6 @@ func (l *life) replace(conn *connection, asleep time.Duration, rotation *rotatio
 	l.reject(cause)
 	l.began = next.session.Opened()
 	l.open(next)
-	rotation.answer(nil)
 	return next
 }
 
@@ -162,7 +172,7 @@ func (l *life) open(conn *connection) {
 	c := l.client
 	conn.open()
 	if err := l.resend(conn); err != nil {
-		conn.session.Abort(err) // the run loop finds it dead and replaces it
+		conn.session.Abort(err) // serve finds it dead and replaces it
 	}
 	c.status.opened(conn.generation)
 	c.line.set(conn)

@@ -3,6 +3,7 @@ package apigws
 import (
 	"context"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/apigws/apigws/internal/pace"
@@ -10,20 +11,12 @@ import (
 
 // A rotation replaces one connection while it is open. Only the run loop uses it.
 type rotation struct {
-	life    *life
-	after   time.Duration   // the age at which to begin
-	again   *pace.Pacer     // of timed rotations that failed; nil before the first
-	timed   bool            // the one under way was not asked for
-	result  chan madeResult // brings the next connection; nil when none is on its way
-	once    chan struct{}   // closed when the one under way is not to try again
-	outcome *outcome        // what calls of Rotate wait for; nil when none does
-}
-
-// An outcome is what comes of a rotation. The calls of Rotate share it, so that those whose
-// contexts have ended leave nothing behind.
-type outcome struct {
-	done chan struct{} // closed when it is known
-	err  error         // written before
+	life   *life
+	after  time.Duration   // the age at which to begin
+	again  *pace.Pacer     // of timed rotations that failed; nil before the first
+	timed  bool            // the one under way was not asked for
+	result chan madeResult // brings the next connection; nil when none is on its way
+	once   chan struct{}   // closed when the one under way is not to try again
 }
 
 type madeResult struct {
@@ -44,28 +37,18 @@ func (l *life) newRotation() *rotation {
 	return r
 }
 
-// tick begins the rotation of a connection that has reached the age, and returns when it wants to
-// be called again.
+// tick begins the rotation of a connection that has reached the age, or for which a call of Rotate
+// waits, and returns when it wants to be called again.
 func (r *rotation) tick(age time.Duration) (next time.Duration) {
-	if r.result != nil {
+	due := age >= r.after
+	switch {
+	case r.result != nil:
 		return never
-	}
-	if age >= r.after {
-		r.begin(true)
+	case due || r.life.requests.waiting():
+		r.begin(due)
 		return never
 	}
 	return r.after - age
-}
-
-// request begins a rotation for a call of Rotate, or joins the one under way.
-func (r *rotation) request() *outcome {
-	if r.outcome == nil {
-		r.outcome = &outcome{done: make(chan struct{})}
-	}
-	if r.result == nil {
-		r.begin(false)
-	}
-	return r.outcome
 }
 
 // begin lets a goroutine connect, with a policy of its own.
@@ -77,19 +60,26 @@ func (r *rotation) begin(timed bool) {
 		policy, _ := pace.New(c.opts.Reconnect.Backoff)
 		conn, err := r.life.connector.connect(c.ctx, attempt{policy: policy, beside: true, once: once})
 		result <- madeResult{conn, err}
+		r.life.loop.Wake()
 	})
 }
 
-// take takes the result of the attempt under way. If it failed, the old connection stays; one that
-// was timed is tried again later.
-func (r *rotation) take(made madeResult, age time.Duration) *connection {
-	r.result = nil
+// take returns the connection that the attempt under way has brought, if it has ended. If it
+// failed, the old connection stays; one that was timed is tried again later.
+func (r *rotation) take(age time.Duration) *connection {
+	var made madeResult
+	select {
+	case made = <-r.result:
+		r.result = nil
+	default:
+		return nil
+	}
 	if made.err == nil {
 		return made.conn
 	}
 	c := r.life.client
 	c.events.log.Warn("rotation failed", "error", made.err)
-	r.answer(made.err)
+	r.life.requests.answer(made.err)
 	if !r.timed {
 		return nil
 	}
@@ -130,7 +120,40 @@ func (r *rotation) abandon() {
 	}
 }
 
-func (r *rotation) answer(err error) {
+// requests are the calls of Rotate that wait. They share one outcome, so that those whose contexts
+// have ended leave nothing behind.
+type requests struct {
+	mu      sync.Mutex // guards what follows
+	outcome *outcome   // nil when no call waits
+}
+
+// An outcome is what comes of a rotation.
+type outcome struct {
+	done chan struct{} // closed when it is known
+	err  error         // written before
+}
+
+// add adds a call, and returns what it waits for.
+func (r *requests) add() *outcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.outcome == nil {
+		r.outcome = &outcome{done: make(chan struct{})}
+	}
+	return r.outcome
+}
+
+// waiting reports whether calls wait.
+func (r *requests) waiting() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.outcome != nil
+}
+
+// answer lets the calls that wait return err.
+func (r *requests) answer(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.outcome != nil {
 		r.outcome.err = err
 		close(r.outcome.done)
@@ -141,18 +164,11 @@ func (r *rotation) answer(err error) {
 // Rotate replaces the connection now: the next one is made, with a fresh Prepare and its OnConnect,
 // before the old one is closed, and writes move over in order. It returns nil when the next
 // connection is in use. If the next one cannot be had, the old one stays; Rotate then keeps trying
-// as after a lost connection until ctx ends, and returns a refusal at once. A rotation that is
-// already under way counts. Cancelling ctx ends the wait, not the rotation.
+// as after a lost connection until ctx ends, and returns a refusal at once. A rotation or a
+// reconnect that is already under way counts. Cancelling ctx ends the wait, not the rotation.
 func (c *Client) Rotate(ctx context.Context) error {
-	reply := make(chan *outcome, 1)
-	select {
-	case c.rotate <- reply:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-c.done:
-		return c.status.reason()
-	}
-	outcome := <-reply // the run loop, which has taken it, replies at once
+	outcome := c.life.requests.add()
+	c.life.loop.Wake()
 	select {
 	case <-outcome.done:
 		return outcome.err

@@ -220,6 +220,7 @@ func config() *Config {
 		Message:      128 << 10,
 		WriteTimeout: 10 * time.Second,
 		Traffic:      new(Traffic),
+		Notify:       func() {},
 		Cause:        func(err error) error { return err },
 	}
 }

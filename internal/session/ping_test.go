@@ -179,37 +179,39 @@ func TestHealth(t *testing.T) {
 	})
 }
 
-// The first message that no PING follows leaves a token; the next ones leave none until a PING has
-// gone.
-func TestWake(t *testing.T) {
+// Notify is called at the first message that no PING follows, not at the next ones until a PING has
+// gone, and when the session has ended.
+func TestNotify(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		r := begin(t, config())
-		woken := func(want bool) {
+		cfg := config()
+		var r *rig
+		calls, dead := 0, false
+		cfg.Notify = func() { calls, dead = calls+1, r.IsDead() }
+		r = begin(t, cfg)
+		notified := func(want int) {
 			t.Helper()
-			select {
-			case <-r.Wake():
-				if !want {
-					t.Error("a token")
-				}
-			default:
-				if want {
-					t.Error("no token")
-				}
+			if calls != want {
+				t.Errorf("notified %d times, want %d", calls, want)
 			}
+			calls = 0
 		}
 		r.send("a", Untracked)
-		woken(false)
+		notified(0)
 		r.send("b", Fresh)
-		woken(true)
+		notified(1)
 		r.send("c", Fresh)
-		woken(false)
+		notified(0)
 		r.sendPing(nil)
-		woken(false)
+		notified(0)
 		r.send("d", Again)
-		r.sendPing(nil)
-		r.send("e", Fresh) // the token of d is still there
-		woken(true)
-		woken(false)
+		notified(1)
+		r.Abort(errEnded)
+		r.Abort(errEnded)
+		synctest.Wait()
+		notified(1)
+		if !dead {
+			t.Error("notified before the session had ended")
+		}
 	})
 }
 

@@ -43,6 +43,9 @@ type Config struct {
 	// Intercept, if set, keeps a message from the queue by returning true. It runs on the
 	// goroutine that reads; where it has to wait, it must use Session.Hold.
 	Intercept func(*Session, []byte) bool
+	// Notify is called when the session has ended, and when the first message was written that no
+	// PING follows: the next tick is then due earlier than Health last said. It must not wait.
+	Notify func()
 	// Cause makes the cause of a session from what ended its reading: a *CloseFrame, a *ws.Error,
 	// or an error of the stream.
 	Cause func(error) error
@@ -102,7 +105,6 @@ type Session struct {
 	freed   atomic.Int64 // when the reader last went on after Hold; below 0 while it waits
 	pinging atomic.Bool  // a write of Tick has not returned
 
-	wake     chan struct{} // holds a token when a message was written that no PING follows
 	dead     chan struct{} // closed when the session has ended
 	readDone chan struct{} // closed when nothing is read any more
 
@@ -123,7 +125,6 @@ func New(cfg *Config, stream io.ReadWriteCloser, reset func(), to *queue.Queue) 
 		stream:   stream,
 		reset:    reset,
 		opened:   time.Now(),
-		wake:     make(chan struct{}, 1),
 		dead:     make(chan struct{}),
 		readDone: make(chan struct{}),
 	}
@@ -135,13 +136,8 @@ func New(cfg *Config, stream io.ReadWriteCloser, reset func(), to *queue.Queue) 
 		pings:   &cfg.Traffic.Pings,
 		reads:   &s.reads,
 		late:    func() { s.Abort(ErrWriteTimeout) },
-		first: func() {
-			select {
-			case s.wake <- struct{}{}:
-			default:
-			}
-		},
-		turn: make(chan struct{}, 1),
+		first:   cfg.Notify,
+		turn:    make(chan struct{}, 1),
 	}
 	s.in = receiver{s: s, to: to}
 	s.in.frames.Init(&s.in, cfg.Message)
@@ -191,6 +187,7 @@ func (s *Session) end(cause error, frame *CloseFrame) {
 		s.out.breakOff(cause)
 		s.cause, s.frame = cause, frame
 		close(s.dead)
+		s.cfg.Notify()
 	})
 }
 
@@ -242,10 +239,6 @@ func (s *Session) writeFailed(err error) error {
 	}
 	return s.cause
 }
-
-// Wake returns a channel that receives a token when the first message is written that no PING
-// follows: the next tick is then due earlier than Health last said.
-func (s *Session) Wake() <-chan struct{} { return s.wake }
 
 // Seal refuses Fresh and Again messages from now on.
 func (s *Session) Seal() { s.out.seal() }
