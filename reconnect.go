@@ -41,7 +41,6 @@ func (l *life) step() bool {
 	case l.conn:
 	default:
 		l.conn, l.keeper, l.rotation = next, newKeeper(next), l.newRotation()
-		l.requests.answer(nil)
 		l.loop.Wake()
 	}
 	return true
@@ -170,6 +169,7 @@ func (l *life) reconnect(cause error, stable bool) (*connection, error) {
 // left unacknowledged goes out, and then writes do.
 func (l *life) open(conn *connection) {
 	c := l.client
+	rotated := l.requests.take() // a Rotate that comes later is for the connection after this one
 	conn.open()
 	if err := l.resend(conn); err != nil {
 		conn.session.Abort(err) // serve finds it dead and replaces it
@@ -177,6 +177,7 @@ func (l *life) open(conn *connection) {
 	c.status.opened(conn.generation)
 	c.line.set(conn)
 	c.events.state(StateOpen, nil, 0)
+	rotated.tell(nil)
 }
 
 // shutdown ends an open connection because the client ends.

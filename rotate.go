@@ -79,7 +79,7 @@ func (r *rotation) take(age time.Duration) *connection {
 	}
 	c := r.life.client
 	c.events.log.Warn("rotation failed", "error", made.err)
-	r.life.requests.answer(made.err)
+	r.life.requests.take().tell(made.err)
 	if !r.timed {
 		return nil
 	}
@@ -150,14 +150,20 @@ func (r *requests) waiting() bool {
 	return r.outcome != nil
 }
 
-// answer lets the calls that wait return err.
-func (r *requests) answer(err error) {
+// take returns what the calls that wait now wait for; nil if none waits.
+func (r *requests) take() *outcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.outcome != nil {
-		r.outcome.err = err
-		close(r.outcome.done)
-		r.outcome = nil
+	o := r.outcome
+	r.outcome = nil
+	return o
+}
+
+// tell lets the calls return err.
+func (o *outcome) tell(err error) {
+	if o != nil {
+		o.err = err
+		close(o.done)
 	}
 }
 
