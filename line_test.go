@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apigws/apigws/internal/loop"
 	"github.com/apigws/apigws/internal/queue"
 	"github.com/apigws/apigws/internal/session"
 	"github.com/apigws/apigws/internal/window"
@@ -86,7 +87,7 @@ func TestRefusalIsNotedFirst(t *testing.T) {
 
 // Who finds that the client ends finds out why.
 func TestReasonComesBeforeTheEnd(t *testing.T) {
-	c := &Client{}
+	c := &Client{life: &life{loop: loop.New(func() bool { return false })}}
 	c.ctx, c.cancel = context.WithCancel(t.Context())
 	c.status.mu.Lock()
 	done := make(chan struct{})
@@ -113,6 +114,7 @@ func TestLossIsNotedFirst(t *testing.T) {
 		Frame:        10,
 		WriteTimeout: time.Minute,
 		Traffic:      &c.counters.Traffic,
+		Notify:       func() {},
 		Cause:        lossCause,
 	}
 	local, remote := net.Pipe()
