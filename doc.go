@@ -64,9 +64,9 @@
 //
 // # Concurrency
 //
-// All methods of Client and Conn may be called concurrently. An idle client has one goroutine, which
-// reads the connection. More exist while there is something to do: a handshake, a PING, a rotation,
-// a connection that is closed, a hook. No hook runs twice at once. OnState and
+// All methods of Client and Conn may be called concurrently. An idle client has one goroutine,
+// which reads the connection. More exist while there is something to do: a handshake, a PING, a
+// rotation, a connection that is closed, a hook. No hook runs twice at once. OnState and
 // OnGatewayError are called in order on a goroutine of their own, and so is the logger; IsReply on
 // the goroutine that reads; the others each on a goroutine of its own that the client waits for. A
 // hook may call the client, may panic, which ends the process, and may call runtime.Goexit, as

@@ -81,8 +81,8 @@ func (l *life) finish() {
 	close(c.done)
 }
 
-// serve looks after an open connection, and returns the one to look after from now on: the same, its
-// successor, or nil when the client ends.
+// serve looks after an open connection, and returns the one to look after from now on: the same,
+// its successor, or nil when the client ends.
 func (l *life) serve(conn *connection) *connection {
 	switch {
 	case l.client.ctx.Err() != nil:
