@@ -273,6 +273,24 @@ func TestCloseConfirms(t *testing.T) {
 	})
 }
 
+// Close asks for an acknowledgement, and a Flush that waits for it waits on.
+func TestFlushWhileClosing(t *testing.T) {
+	for _, resend := range []int{0, 1000} {
+		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+			c := clienttest.Dial(t, gw, &apigws.Options{Resend: resend})
+			clienttest.Only(t, gw).SetFaults(gatewaytest.Faults{Latency: time.Second})
+			clienttest.Write(t, c, "x")
+			flushed := make(chan error)
+			go func() { flushed <- c.Flush(t.Context()) }()
+			synctest.Wait()
+			go c.Close()
+			if err := <-flushed; err != nil {
+				t.Errorf("Resend %d: Flush = %v", resend, err)
+			}
+		})
+	}
+}
+
 func TestCloseKeepsTheUnconfirmed(t *testing.T) {
 	for _, broken := range []bool{false, true} {
 		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
@@ -301,7 +319,9 @@ func TestCloseKeepsTheUnconfirmed(t *testing.T) {
 				left = append(left, string(p))
 			}
 			clienttest.Equal(t, "Unconfirmed", left, clienttest.Numbered("", 10))
-			if err := c.Flush(t.Context()); !errors.Is(err, apigws.ErrUnconfirmed) || !errors.Is(err, apigws.ErrClosed) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			if err := c.Flush(ctx); !errors.Is(err, apigws.ErrUnconfirmed) || !errors.Is(err, apigws.ErrClosed) {
 				t.Errorf("Flush after Close = %v", err)
 			}
 		})

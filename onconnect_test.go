@@ -1,9 +1,11 @@
 package apigws_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -281,6 +283,51 @@ func TestMessagesOfAConnectionThatNeverOpens(t *testing.T) {
 		}
 		if s := c.Stats(); s.Generation != 2 {
 			t.Errorf("Stats = %+v", s)
+		}
+	})
+}
+
+// What is dropped of it, because much waits for Read, is counted and logged, also what the reader
+// gets to when the connection has been given up. A connection of which nothing is dropped is no
+// news.
+func TestDroppedMessagesAreCounted(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		var log bytes.Buffer
+		opts := &apigws.Options{
+			Logger:    slog.New(slog.NewTextHandler(&log, nil)),
+			Reconnect: clienttest.Every(time.Second),
+			OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+				if conn.Generation() != 2 {
+					return nil
+				}
+				for _, message := range []string{"early", "slow", "late"} {
+					gw.Conns()[0].Send([]byte(message))
+				}
+				clienttest.Sleep(time.Second)
+				return errors.New("not today")
+			},
+		}
+		opts.Keepalive.IsReply = func(message []byte) bool {
+			if string(message) == "slow" {
+				time.Sleep(time.Minute)
+			}
+			return false
+		}
+		c := clienttest.Dial(t, gw, opts)
+		conn := clienttest.Only(t, gw)
+		for range 64 {
+			conn.Send([]byte("unread"))
+		}
+		clienttest.Sleep(time.Second)
+		conn.Drop()
+		clienttest.Sleep(2 * time.Minute)
+		clienttest.InState(t, c, apigws.StateOpen)
+		if got := c.Stats().Dropped; got != 3 {
+			t.Errorf("%d messages count as dropped, want 3", got)
+		}
+		c.Close()
+		if lines := log.String(); strings.Count(lines, "messages dropped") != 1 || !strings.Contains(lines, "messages=3") {
+			t.Errorf("the log is\n%s", lines)
 		}
 	})
 }

@@ -190,6 +190,25 @@ func TestResendNeedsPongs(t *testing.T) {
 	})
 }
 
+// A connection that breaks before its first PONG says nothing about whether the gateway answers
+// PINGs.
+func TestResendOnConnectionsThatBreak(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		gw.SetFaults(gatewaytest.Faults{Latency: time.Second})
+		clienttest.Dial(t, gw, &apigws.Options{
+			Resend:    1000,
+			Reconnect: clienttest.Every(time.Second),
+			OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+				if conn.Generation() < 5 {
+					time.AfterFunc(time.Millisecond, gw.Conns()[0].Drop)
+				}
+				return nil
+			},
+		})
+		clienttest.Accepted(t, gw, 5)
+	})
+}
+
 // A connection that brings more than the client keeps for Read, before it is
 // open, has the PONG on which Resend depends behind all that.
 func TestResendBehindABacklog(t *testing.T) {

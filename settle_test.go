@@ -240,3 +240,24 @@ func TestFlushCancelledBeforeSettled(t *testing.T) {
 		}
 	})
 }
+
+// Writers need not wait until the stream of a lost connection is closed, which is left to the
+// gateway for a moment: the next connection is in use before.
+func TestNextConnectionDoesNotWaitForAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := newRawPeer()
+		c := newRaw(t, peer, &apigws.Options{Reconnect: clienttest.Every(10 * time.Millisecond)})
+		peer.do(func() { peer.conns[0].out.Write([]byte{0x88, 2, 1001 >> 8, 1001 & 0xff}) })
+		start := time.Now()
+		synctest.Wait()
+		clienttest.Write(t, c, "x")
+		if took := time.Since(start); took != 10*time.Millisecond {
+			t.Errorf("Write waited for %v, want 10ms", took)
+		}
+		peer.do(func() {
+			if peer.conns[0].closed {
+				t.Error("the stream was closed at once: the test tests nothing")
+			}
+		})
+	})
+}
