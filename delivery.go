@@ -95,7 +95,7 @@ func (l *losses) take() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err := l.err()
-	l.n, l.cause = 0, nil
+	l.n = 0
 	return err
 }
 
