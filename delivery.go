@@ -37,7 +37,7 @@ func (c *Client) Flush(ctx context.Context) error {
 // flush returns.
 func (conn *connection) flush(ctx context.Context) error {
 	err := conn.provePings(ctx)
-	if err == nil || !conn.session.IsDead() {
+	if !conn.session.IsDead() {
 		return err
 	}
 	select {

@@ -89,7 +89,9 @@ func TestResendComesFirst(t *testing.T) {
 		clienttest.Only(t, gw).Drop()
 		synctest.Wait()
 		clienttest.Write(t, c, "5", "6")
-		if err := c.Flush(t.Context()); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := c.Flush(ctx); err != nil {
 			t.Error(err)
 		}
 		all := gw.AllConns()
@@ -346,5 +348,52 @@ func TestResendWindowAfterWritesInVain(t *testing.T) {
 			cancel()
 		}
 		clienttest.Write(t, c, string(large))
+	})
+}
+
+// What is sent again does not wait for one PONG after the other, as long as the gateway has not
+// objected to any of it.
+func TestResendAllAtOnce(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		gw.SetFaults(gatewaytest.Faults{Latency: time.Second})
+		c := clienttest.Dial(t, gw, &apigws.Options{Resend: 1000, Reconnect: clienttest.Every(time.Second)})
+		clienttest.Only(t, gw).FreezeIn(true)
+		clienttest.Write(t, c, clienttest.Numbered("", 10)...)
+		start := time.Now()
+		clienttest.Only(t, gw).Drop()
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		// The wait, the handshake, the PING that proves that the gateway answers any, and that of the
+		// messages.
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// A connection that breaks under what is sent again leaves the rest of it to the next one.
+func TestResendBreaksOff(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		var network clienttest.Brittle
+		opts := &apigws.Options{Resend: 1000, Reconnect: clienttest.Every(time.Second)}
+		opts.HTTPClient = network.Client(gw)
+		opts.OnConnect = func(_ context.Context, conn *apigws.Conn) error {
+			if conn.Generation() == 2 {
+				network.BreakAfter(onWire(len("1"), 8) + 40) // the first of them, and PINGs
+			}
+			return nil
+		}
+		c := clienttest.Dial(t, gw, opts)
+		clienttest.Only(t, gw).FreezeIn(true)
+		clienttest.Write(t, c, "1", strings.Repeat("2", 100), "3")
+		clienttest.Only(t, gw).Drop()
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := c.Stats().MessagesResent; n != 1+3 {
+			t.Errorf("%d messages were sent again, want 1 and then 3", n)
+		}
+		clienttest.Accepted(t, gw, 3)
 	})
 }
