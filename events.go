@@ -48,9 +48,8 @@ func newEvents(c *Client) *events {
 
 // wait waits until all hooks and log lines that were queued have run, or ctx ends.
 func (e *events) wait(ctx context.Context) {
-	if e.hooks.WaitContext(ctx) == nil {
-		e.lines.WaitContext(ctx)
-	}
+	e.hooks.WaitContext(ctx)
+	e.lines.WaitContext(ctx)
 }
 
 // state tells the logger and OnState of a change.

@@ -177,7 +177,7 @@ func TestResendLeavesOutTwo(t *testing.T) {
 func TestResendNeedsPongs(t *testing.T) {
 	clienttest.Bubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
 		start := time.Now()
-		_, err := apigws.Dial(t.Context(), gw.URL, &apigws.Options{HTTPClient: gw.Client(), Resend: 1})
+		_, err := clienttest.TryDial(t, gw, time.Hour, &apigws.Options{Resend: 1})
 		if !errors.Is(err, apigws.ErrNoPong) || !strings.Contains(err.Error(), "Options.Resend needs a gateway that answers PINGs") {
 			t.Errorf("Dial = %v", err)
 		}
@@ -208,6 +208,27 @@ func TestResendOnConnectionsThatBreak(t *testing.T) {
 			},
 		})
 		clienttest.Accepted(t, gw, 5)
+	})
+}
+
+// A gateway that has answered one PING answers PINGs: connections that do not are lost, however
+// many they are.
+func TestResendOutlastsSilentConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := newRawPeer()
+		opts := &apigws.Options{Resend: 1 << 10, Reconnect: clienttest.Every(time.Second)}
+		opts.OnConnect = func(_ context.Context, conn *apigws.Conn) error {
+			n := conn.Generation()
+			peer.do(func() { peer.conns[n-1].silent = 1 < n && n < 5 })
+			return nil
+		}
+		c := newRaw(t, peer, opts)
+		peer.do(func() { peer.conns[0].ended = true })
+		clienttest.Sleep(time.Minute) // three times a second's wait and Keepalive.Timeout, and a wait
+		clienttest.InState(t, c, apigws.StateOpen)
+		if s := c.Stats(); s.Generation != 5 || s.ConnectErrors != 3 {
+			t.Errorf("connection %d is in use after %d failures, want 5 after 3", s.Generation, s.ConnectErrors)
+		}
 	})
 }
 
