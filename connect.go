@@ -17,7 +17,7 @@ type connector struct {
 	client *Client
 	dialer *dialer
 	made   int  // connections
-	silent int  // connections in a row that answered no PING
+	silent int  // connections that answered no PING
 	ponged bool // some connection did
 }
 
@@ -30,7 +30,8 @@ type attempt struct {
 	once   chan struct{} // closed when nothing is to be tried again; nil: never
 }
 
-// connect makes a connection, trying again as long as that is worth it and ctx lasts.
+// connect makes a connection, trying again as long as that is worth it and ctx lasts, which ends
+// with the client.
 func (k *connector) connect(ctx context.Context, a attempt) (*connection, error) {
 	events := k.client.events
 	unauthorized := false
@@ -42,7 +43,7 @@ func (k *connector) connect(ctx context.Context, a attempt) (*connection, error)
 			}
 			if !pace.Sleep(ctx, wait, a.once) {
 				if ctx.Err() != nil {
-					err = withLast(ctx.Err(), err)
+					err = k.client.status.reason()
 				}
 				return nil, err
 			}
@@ -55,10 +56,7 @@ func (k *connector) connect(ctx context.Context, a attempt) (*connection, error)
 			return conn, nil
 		}
 		if ctx.Err() != nil {
-			if errors.Is(failure, ctx.Err()) {
-				failure = err // that of the attempt before says more
-			}
-			return nil, withLast(ctx.Err(), failure)
+			return nil, k.client.status.reason()
 		}
 		err = failure
 		if !k.worthRetrying(err, &unauthorized) {
@@ -123,12 +121,12 @@ func (k *connector) prepare(ctx context.Context, conn *connection, secrets *reda
 }
 
 // requirePongs makes sure that a connection answers PINGs, on which Resend depends. One that does
-// not may be dead; two in a row, and none that ever did, are a gateway that answers none.
+// not may be dead; two, and none that ever did, are a gateway that answers none.
 func (k *connector) requirePongs(ctx context.Context, conn *connection) error {
 	err := conn.provePings(ctx)
 	switch {
 	case err == nil:
-		k.ponged, k.silent = true, 0
+		k.ponged = true
 	case errors.Is(err, ErrNoPong):
 		k.silent++
 		if !k.ponged && k.silent > 1 {
