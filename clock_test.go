@@ -305,8 +305,8 @@ func TestShortKeepaliveDoesNotSpin(t *testing.T) {
 	})
 }
 
-// Rotate returns that the client has ended, also if the run loop learns at the same instant that the
-// attempt has failed for this reason.
+// Rotate returns that the client has ended, also if the run loop learns at the same instant that
+// the attempt has failed for this reason.
 func TestRotateOfAClientThatEnds(t *testing.T) {
 	for name, prepare := range map[string]func(context.Context) error{
 		"in a handshake":       func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
