@@ -177,7 +177,7 @@ func (c *Client) Close() error {
 	}
 	<-c.done
 	c.events.wait(context.Background())
-	return c.status.closeError()
+	return c.status.closing
 }
 
 // end makes the client end, for the given reason if it is the first.

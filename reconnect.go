@@ -71,7 +71,7 @@ func (l *life) finish() {
 			closeErr = errorf("%w; %w", closeErr, kept)
 		}
 	}
-	c.status.setCloseError(closeErr)
+	c.status.closing = closeErr
 	err := c.status.reason()
 	if err == ErrClosed {
 		err = nil // by Close: nothing failed

@@ -47,6 +47,8 @@ type StateChange struct {
 
 // A status is what a client says of itself.
 type status struct {
+	closing error // what Close returns; the run loop sets it before it closes done
+
 	mu         sync.Mutex // guards what follows
 	state      State
 	since      time.Time // when state was entered
@@ -55,7 +57,6 @@ type status struct {
 	last       error     // why there is no connection; nil when there is one
 	ended      time.Time // when end was called; zero before
 	why        error     // why the client ends
-	closing    error     // what Close returns
 }
 
 // now returns the state, when it was entered, and the generation.
@@ -137,17 +138,4 @@ func (s *status) reason() error {
 		return why
 	}
 	return &endedError{why}
-}
-
-// setCloseError sets what Close returns.
-func (s *status) setCloseError(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closing = err
-}
-
-func (s *status) closeError() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
 }
