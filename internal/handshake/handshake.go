@@ -73,9 +73,7 @@ func Do(ctx context.Context, client *http.Client, req *http.Request, subprotocol
 // refusal returns the failure that an answer is.
 func refusal(resp *http.Response) *Failure {
 	f := &Failure{StatusCode: resp.StatusCode, Header: resp.Header}
-	if resp.Body != nil {
-		f.Body, _ = io.ReadAll(resp.Body) // at most 1 KiB, and in memory
-	}
+	f.Body, _ = io.ReadAll(resp.Body) // at most 1 KiB, and in memory
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		// The error's text would hold headers.
 		f.Err = errors.New("the answer is not a valid WebSocket handshake (RFC 6455, section 4.1)")

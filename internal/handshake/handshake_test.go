@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,8 +123,9 @@ func TestRefusal(t *testing.T) {
 func TestRedirect(t *testing.T) {
 	visits := 0
 	rawURL := server(t, func(w http.ResponseWriter, req *http.Request) {
-		visits++
-		http.Redirect(w, req, "/elsewhere", http.StatusFound)
+		if visits++; visits == 1 {
+			http.Redirect(w, req, "/elsewhere", http.StatusFound)
+		}
 	})
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
 	_, failure := Do(t.Context(), client, request(t, rawURL), nil)
@@ -142,7 +144,8 @@ func TestOddAnswers(t *testing.T) {
 	}{
 		"302 Found\r\nLocation: ://%zz":              {302, ""},
 		"302 Found\r\nLocation: https://127.0.0.1:1": {302, ""},
-		"302 Found":               {302, ""},
+		"302 Found": {302, ""},
+		"426 Upgrade Required\r\nUpgrade: websocket": {426, ""},
 		"499 Strange":             {499, ""},
 		"101 Switching Protocols": {101, invalid},
 		"101 Switching Protocols\r\nConnection: Upgrade":        {101, invalid},
@@ -163,3 +166,34 @@ func TestOddAnswers(t *testing.T) {
 		}
 	}
 }
+
+// The buffers that coder/websocket takes for a connection, 8 KiB, are given back.
+func TestBuffersAreGivenBack(t *testing.T) {
+	transport := roundTrip(func(req *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusSwitchingProtocols, Body: both{}, Header: http.Header{
+			"Connection":           {"Upgrade"},
+			"Upgrade":              {"websocket"},
+			"Sec-Websocket-Accept": {acceptKey(req)},
+		}}, nil
+	})
+	client, req := &http.Client{Transport: transport}, request(t, "http://127.0.0.1")
+	const handshakes = 100
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range handshakes {
+		if _, failure := Do(t.Context(), client, req, nil); failure != nil {
+			t.Fatalf("%+v", failure)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / handshakes; each > 11<<10 {
+		t.Errorf("a handshake takes %d bytes", each)
+	}
+}
+
+// both is a body that brings nothing, and to which anything can be written.
+type both struct{}
+
+func (both) Read([]byte) (int, error)    { return 0, io.EOF }
+func (both) Write(p []byte) (int, error) { return len(p), nil }
+func (both) Close() error                { return nil }

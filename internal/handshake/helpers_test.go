@@ -42,12 +42,17 @@ const greeting = "hello"
 
 // answer is the answer of a server to a handshake, and its greeting.
 func answer(req *http.Request) string {
-	sum := sha1.Sum([]byte(req.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	text := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSet-Cookie: session=cookie\r\n"
 	if req.Header.Get("Sec-WebSocket-Protocol") != "" {
 		text += "Sec-WebSocket-Protocol: two\r\n"
 	}
-	return text + "Sec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n" + greeting
+	return text + "Sec-WebSocket-Accept: " + acceptKey(req) + "\r\n\r\n" + greeting
+}
+
+// acceptKey is the value of Sec-WebSocket-Accept in the answer to a handshake.
+func acceptKey(req *http.Request) string {
+	sum := sha1.Sum([]byte(req.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // accept is a server that performs a handshake, and sends back the bytes that follow.

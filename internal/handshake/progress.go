@@ -76,7 +76,7 @@ func (p *progress) socket(base http.RoundTripper) *net.TCPConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// Other transports may have sent requests of their own with the context of ours.
-	if _, ok := base.(*http.Transport); !ok && p.conns != 1 {
+	if _, ok := base.(*http.Transport); !ok && p.conns > 1 {
 		return nil
 	}
 	return socket.Under(p.conn)
