@@ -220,7 +220,7 @@ func (f transportFunc) RoundTrip(req *http.Request) (*http.Response, error) { re
 func TestOddTransports(t *testing.T) {
 	for text, resp := range map[string]*http.Response{
 		"apigws: handshake: status 101: the http.Client's Transport has returned a 101 whose Body, a http.noBody, is not an io.ReadWriteCloser": {
-			StatusCode: 101, Header: http.Header{"Upgrade": {"websocket"}}, Body: http.NoBody},
+			StatusCode: 101, Header: http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}}, Body: http.NoBody},
 		"apigws: handshake refused: 0": {Header: http.Header{"Upgrade": {"websocket"}}, Body: http.NoBody},
 	} {
 		_, err := dialOnce(t, "ws://127.0.0.1", &Options{HTTPClient: &http.Client{Transport: transportFunc(func(*http.Request) (*http.Response, error) {

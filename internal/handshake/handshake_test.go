@@ -148,8 +148,10 @@ func TestOddAnswers(t *testing.T) {
 		"426 Upgrade Required\r\nUpgrade: websocket": {426, ""},
 		"499 Strange":             {499, ""},
 		"101 Switching Protocols": {101, invalid},
-		"101 Switching Protocols\r\nConnection: Upgrade":        {101, invalid},
-		"101 Switching Protocols\r\nX-Secret: shown by coder's": {101, invalid},
+		"101 Switching Protocols\r\nUpgrade: websocket":                      {101, invalid},
+		"101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: other": {101, invalid},
+		"101 Switching Protocols\r\nConnection: Upgrade":                     {101, invalid},
+		"101 Switching Protocols\r\nX-Secret: shown by coder's":              {101, invalid},
 	} {
 		transport, _ := answering(answer + "\r\nContent-Length: 0")
 		_, failure := get(t, "http://127.0.0.1", transport)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // An upgrade is the transport of one handshake. It gets hold of the connection that results: above
@@ -26,8 +27,8 @@ func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	rwc, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok && resp.Header.Get("Upgrade") == "" {
-		return resp, nil // without it, the body is none for net/http
+	if !ok && !switches(resp.Header) {
+		return resp, nil // for coder/websocket to refuse
 	}
 	if !ok {
 		if resp.Body != nil {
@@ -40,6 +41,13 @@ func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 	u.body = &body{ReadWriteCloser: rwc}
 	resp.Body = u.body
 	return resp, nil
+}
+
+// switches reports whether a 101 with this header switches the protocol. Of another one, net/http
+// makes an answer without a body.
+func switches(h http.Header) bool {
+	connection := strings.ToLower(strings.Join(h["Connection"], ","))
+	return h.Get("Upgrade") != "" && strings.Contains(connection, "upgrade")
 }
 
 // A body is what coder/websocket gets to see of a connection.

@@ -16,7 +16,7 @@ type readOnly struct{ io.ReadCloser }
 func TestReadOnlyBody(t *testing.T) {
 	for name, body := range map[string]io.ReadCloser{"handshake.readOnly": readOnly{http.NoBody}, "<nil>": nil} {
 		_, failure := get(t, "http://127.0.0.1", roundTrip(func(req *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 101, Header: http.Header{"Upgrade": {"websocket"}}, Body: body}, nil
+			return &http.Response{StatusCode: 101, Header: http.Header{"Upgrade": {"websocket"}, "Connection": {"keep-alive", "Upgrade"}}, Body: body}, nil
 		}))
 		if failure == nil || failure.StatusCode != 101 || failure.Header.Get("Upgrade") != "websocket" || failure.Err == nil ||
 			!strings.Contains(failure.Err.Error(), "Transport has returned a 101 whose Body, a "+name+", is not an io.ReadWriteCloser") {
