@@ -385,8 +385,8 @@ func TestResendAllAtOnce(t *testing.T) {
 		if err := c.Flush(t.Context()); err != nil {
 			t.Error(err)
 		}
-		// The wait, the handshake, the PING that proves that the gateway answers any, and that of the
-		// messages.
+		// The wait, the handshake, the PING that proves that the gateway answers any, and that of
+		// the messages.
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("it took %v", took)
 		}
