@@ -477,6 +477,7 @@ func TestCloseInTheMiddleOfAHandover(t *testing.T) {
 		for _, conn := range gw.Conns() {
 			conn.Freeze(true)
 		}
+		time.AfterFunc(2*time.Second, func() { c.Close() }) // which gives it no more time
 		start := time.Now()
 		if err := c.Close(); !errors.Is(err, apigws.ErrUnconfirmed) {
 			t.Errorf("Close: %v", err)

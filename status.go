@@ -1,7 +1,6 @@
 package apigws
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -131,11 +130,10 @@ func (s *status) failure() error {
 	return s.why
 }
 
-// reason returns why the client ends or has ended, as an error that wraps ErrClosed.
+// reason returns why the client ends, after end was called, as an error that wraps ErrClosed.
 func (s *status) reason() error {
-	why := s.failure()
-	if why == nil || errors.Is(why, ErrClosed) {
-		return why
+	if why := s.failure(); why != ErrClosed {
+		return &endedError{why}
 	}
-	return &endedError{why}
+	return ErrClosed
 }
