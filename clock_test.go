@@ -22,6 +22,22 @@ type laptop struct {
 	gw    *gatewaytest.Server
 	ahead atomic.Int64 // of the wall clock
 	looks atomic.Int64 // at it
+	last  atomic.Int64 // when it was last looked at
+	spins atomic.Int64 // looks at one instant
+}
+
+// look counts a look at the wall clock: one for each step of the run loop. It ends a loop that does
+// not sleep: time would stand still in its bubble.
+func (l *laptop) look(t *testing.T) {
+	l.looks.Add(1)
+	now := time.Now().UnixNano()
+	if l.last.Swap(now) != now {
+		l.spins.Store(0)
+	}
+	if l.spins.Add(1) > 1000 {
+		t.Error("the run loop does not sleep")
+		time.Sleep(time.Hour)
+	}
 }
 
 // suspend lets the wall clock, and only that, go on. A negative d sets it back.
@@ -35,7 +51,7 @@ func onLaptop(t *testing.T, opts Options, f func(t *testing.T, l *laptop)) {
 		defer l.gw.Close()
 		opts.HTTPClient = l.gw.Client()
 		opts.wallClock = func() time.Time {
-			l.looks.Add(1)
+			l.look(t)
 			return time.Now().Add(time.Duration(l.ahead.Load()))
 		}
 		var err error
