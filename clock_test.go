@@ -2,14 +2,10 @@ package apigws
 
 import (
 	"context"
-	"errors"
-	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/cenkalti/backoff/v4"
 
 	"github.com/apigws/apigws/gatewaytest"
 	"github.com/apigws/apigws/internal/keepalive"
@@ -319,55 +315,4 @@ func TestShortKeepaliveDoesNotSpin(t *testing.T) {
 			t.Errorf("the client has looked %d times in a millisecond", n)
 		}
 	})
-}
-
-// Rotate returns that the client has ended, also if the run loop learns at the same instant that
-// the attempt has failed for this reason.
-func TestRotateOfAClientThatEnds(t *testing.T) {
-	for name, prepare := range map[string]func(context.Context) error{
-		"in a handshake":       func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-		"between two attempts": func(context.Context) error { return errors.New("not today") },
-	} {
-		for range 20 { // the run loop learns first of either by chance
-			synctest.Test(t, func(t *testing.T) {
-				gw := gatewaytest.NewInMemory(nil)
-				defer gw.Close()
-				var rotating, stopped atomic.Bool
-				goOn := make(chan struct{})
-				c, err := Dial(t.Context(), gw.URL, &Options{
-					HTTPClient:       gw.Client(),
-					HandshakeTimeout: time.Hour,
-					Reconnect:        Reconnect{Backoff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Hour) }},
-					Prepare: func(req *http.Request) error {
-						if rotating.Load() {
-							return prepare(req.Context())
-						}
-						return nil
-					},
-					wallClock: func() time.Time { // on the run loop
-						if stopped.Load() {
-							<-goOn
-						}
-						return time.Now()
-					},
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				rotating.Store(true)
-				rotated := make(chan error, 1)
-				go func() { rotated <- c.Rotate(t.Context()) }()
-				synctest.Wait()
-				stopped.Store(true)
-				time.Sleep(time.Minute)
-				go c.Close()
-				synctest.Wait()
-				close(goOn)
-				if err := <-rotated; !errors.Is(err, ErrClosed) {
-					t.Errorf("%s: Rotate = %v, want ErrClosed", name, err)
-				}
-				<-c.Done()
-			})
-		}
-	}
 }
