@@ -84,3 +84,18 @@ func TestErrorsOfATransport(t *testing.T) {
 		}
 	}
 }
+
+// A Prepare that leaves no URL and fails makes an error like another one, whatever the jar does
+// with a URL.
+func TestPrepareFailsWithoutURL(t *testing.T) {
+	_, err := dialOnce(t, "ws://127.0.0.1", &Options{
+		HTTPClient: &http.Client{Jar: cookies{}},
+		Prepare: func(req *http.Request) error {
+			req.URL = nil
+			return errors.New("no token")
+		},
+	})
+	if err == nil || err.Error() != "apigws: handshake: Prepare: no token" {
+		t.Error(err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -346,6 +347,40 @@ func TestNoSecretInFailures(t *testing.T) {
 			})
 		})
 	}
+}
+
+// tellingBody is a connection that tells everything when it ends.
+type tellingBody struct{ io.ReadWriteCloser }
+
+func (b tellingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadWriteCloser.Read(p)
+	if err != nil {
+		err = &telling{"lost " + urlSecret}
+	}
+	return n, err
+}
+
+// Nor does a connection that is lost tell what its transport says of it.
+func TestNoSecretInALoss(t *testing.T) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		transport := gw.Client().Transport
+		c := clienttest.Dial(t, gw, &apigws.Options{
+			Reconnect: apigws.Reconnect{Disabled: true},
+			HTTPClient: &http.Client{Transport: clienttest.RoundTrip(func(req *http.Request) (*http.Response, error) {
+				resp, err := transport.RoundTrip(req)
+				if err == nil {
+					resp.Body = tellingBody{resp.Body.(io.ReadWriteCloser)}
+				}
+				return resp, err
+			})},
+		})
+		clienttest.Only(t, gw).Drop()
+		<-c.Done()
+		if err := c.Err(); !strings.Contains(err.Error(), "apigws_test.telling") {
+			t.Errorf("%v, want the type of the error", err)
+		}
+		noSecret(t, c.Err())
+	})
 }
 
 // Nor do the errors of options tell what is in a URL.
