@@ -20,6 +20,7 @@ type laptop struct {
 	looks atomic.Int64 // at it
 	last  atomic.Int64 // when it was last looked at
 	spins atomic.Int64 // looks at one instant
+	slow  atomic.Int64 // how long a look takes
 }
 
 // look counts a look at the wall clock: one for each step of the run loop. It ends a loop that does
@@ -34,6 +35,7 @@ func (l *laptop) look(t *testing.T) {
 		t.Error("the run loop does not sleep")
 		time.Sleep(time.Hour)
 	}
+	time.Sleep(time.Duration(l.slow.Load()))
 }
 
 // suspend lets the wall clock, and only that, go on. A negative d sets it back.

@@ -59,6 +59,7 @@ func TestResendOneByOneWithoutPongs(t *testing.T) {
 		clienttest.Write(t, c, "1", "2")
 		peer.do(func() { peer.conns[0].out.Write([]byte{0x88, 2, 1009 >> 8, 1009 & 0xff}) })
 		clienttest.Sleep(5 * time.Second)
+		peer.do(func() { peer.conns[1].out.Write([]byte{0x81, 1, 'x'}) }) // so that it is not dead
 		clienttest.Write(t, c, "3")
 		if err := c.Flush(t.Context()); err != nil {
 			t.Errorf("Flush = %v", err)

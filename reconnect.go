@@ -61,6 +61,7 @@ func (l *life) first() *connection {
 // finish is the end of a client: its end was called.
 func (l *life) finish() {
 	c := l.client
+	defer close(c.done) // when all is said
 	c.tearing.Wait()
 	closeErr := c.losses.peek() // a Flush still reports the losses, too: Close may never be called
 	if w := c.sessions.Window; w != nil && w.Len() > 0 {
@@ -78,7 +79,6 @@ func (l *life) finish() {
 	}
 	c.events.state(StateClosed, err, 0)
 	clients.Add(-1)
-	close(c.done)
 }
 
 // serve looks after an open connection, and returns the one to look after from now on: the same,

@@ -57,10 +57,10 @@ func (r *rotation) begin(timed bool) {
 	result, once := make(chan madeResult, 1), make(chan struct{})
 	r.timed, r.result, r.once = timed, result, once
 	c.tearing.Go(func() { // the end of the client stops it; who reads the result waits for it
+		defer r.life.loop.Wake()
 		policy, _ := pace.New(c.opts.Reconnect.Backoff)
 		conn, err := r.life.connector.connect(c.ctx, attempt{policy: policy, beside: true, once: once})
 		result <- madeResult{conn, err}
-		r.life.loop.Wake()
 	})
 }
 

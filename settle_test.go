@@ -150,6 +150,9 @@ func TestCloseWhileResending(t *testing.T) {
 		if !errors.Is(err, apigws.ErrUnconfirmed) || !strings.Contains(err.Error(), "5 messages") || time.Since(start) > 5*time.Second {
 			t.Errorf("Close = %v after %v, want 5 unconfirmed messages within CloseTimeout", err, time.Since(start))
 		}
+		if n := c.Stats().LostNetwork; n != 1 {
+			t.Errorf("%d connections count as lost, want 1: Close has ended the other", n)
+		}
 	})
 }
 

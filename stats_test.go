@@ -1,6 +1,8 @@
 package apigws_test
 
 import (
+	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,5 +68,8 @@ func TestStatesOfALossDuringARotation(t *testing.T) {
 		}
 		o := apigws.StateOpen
 		clienttest.Equal(t, "states", states, []apigws.State{o, apigws.StateConnecting, o})
+		if err := j.All()[1].Err; !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("it is connecting because of %v, want the loss", err)
+		}
 	})
 }
