@@ -1,6 +1,7 @@
 package apigws_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -13,6 +14,62 @@ import (
 	"github.com/apigws/apigws/gatewaytest"
 	"github.com/apigws/apigws/internal/clienttest"
 )
+
+// What the logger is told, line by line.
+func TestLogLines(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		var out bytes.Buffer
+		options := func() *apigws.Options {
+			return &apigws.Options{
+				Reconnect: clienttest.Every(time.Second),
+				Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{
+					Level: slog.LevelDebug,
+					ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+						if a.Key == slog.TimeKey {
+							return slog.Attr{}
+						}
+						return a
+					},
+				})),
+			}
+		}
+		told := func(what string, want ...string) {
+			t.Helper()
+			synctest.Wait()
+			clienttest.Equal(t, what, strings.Split(strings.TrimSpace(out.String()), "\n"), want)
+			out.Reset()
+		}
+		c := clienttest.Dial(t, gw, options())
+		told("connected", "level=INFO msg=connected state=open generation=1 rotated=false")
+		clienttest.Rotate(t, c)
+		told("rotated", "level=INFO msg=connected state=open generation=2 rotated=true")
+		clienttest.Sleep(time.Minute)
+		gw.Refuse(503, 1)
+		clienttest.Only(t, gw).Close(1001, "")
+		clienttest.Sleep(time.Minute)
+		told("lost and refused",
+			`level=WARN msg="connection lost" generation=2 error="apigws: closed by the gateway: 1001" age=1m0s`,
+			`level=INFO msg=reconnecting state=backoff generation=2 retry_in=1s`,
+			`level=DEBUG msg="state changed" state=connecting generation=2 error="apigws: closed by the gateway: 1001"`,
+			`level=WARN msg="not connected" state=backoff generation=2 `+
+				`error="apigws: handshake refused: 503 Service Unavailable" retry_in=1s`,
+			`level=DEBUG msg="state changed" state=connecting generation=2 `+
+				`error="apigws: handshake refused: 503 Service Unavailable"`,
+			`level=INFO msg=connected state=open generation=3 rotated=false`)
+		c.Close()
+		told("closed", `level=DEBUG msg="state changed" state=closed generation=3 error=<nil>`)
+
+		opts := options()
+		opts.Reconnect.Disabled = true
+		clienttest.Dial(t, gw, opts)
+		clienttest.Only(t, gw).Close(1001, "")
+		told("ended",
+			"level=INFO msg=connected state=open generation=1 rotated=false",
+			`level=WARN msg="connection lost" generation=1 error="apigws: closed by the gateway: 1001" age=0s`,
+			`level=ERROR msg="client ended" state=closed generation=1 `+
+				`error="apigws: client is closed: closed by the gateway: 1001"`)
+	})
+}
 
 // Close waits for the lines that the handler of the logger has not had yet.
 func TestCloseWaitsForTheLogger(t *testing.T) {

@@ -43,10 +43,14 @@ func TestGatewayError(t *testing.T) {
 			synctest.Wait()
 
 			// Without the hook, Read returns it as it came.
-			plain := clienttest.Dial(t, gw, nil)
-			clienttest.Only(t, gw).Send([]byte(frame))
-			if msg := clienttest.Read(t, plain); msg != frame {
-				t.Errorf("without the hook Read = %q, want %q", msg, frame)
+			for _, isReply := range []func([]byte) bool{nil, func([]byte) bool { return false }} {
+				plain := clienttest.Dial(t, gw, &apigws.Options{Keepalive: apigws.Keepalive{IsReply: isReply}})
+				clienttest.Only(t, gw).Send([]byte(frame))
+				if msg := clienttest.Read(t, plain); msg != frame {
+					t.Errorf("without the hook Read = %q, want %q", msg, frame)
+				}
+				plain.Close()
+				synctest.Wait()
 			}
 		})
 	}
