@@ -15,8 +15,8 @@ import (
 	"github.com/apigws/apigws/internal/pace"
 )
 
-// An attempt that the end of the client stops says so, whatever it has met. A call of Rotate may get
-// this error, if the run loop looks at the attempt at that instant.
+// An attempt that the end of the client stops says so, whatever it has met. A call of Rotate may
+// get this error, if the run loop looks at the attempt at that instant.
 func TestAttemptOfAClientThatEnds(t *testing.T) {
 	for name, prepare := range map[string]func(context.Context) error{
 		"in a handshake":       func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
