@@ -22,7 +22,10 @@ type buffer struct {
 
 const (
 	smallBuf = 128 // holds any control frame
-	largeBuf = 16 << 10
+	largeBuf = 64 << 10
+	// A payload of straight bytes or more is read to its place without a buffer between: a copy of
+	// so many bytes costs more than the reads that reading ahead would save.
+	straight = 16 << 10
 )
 
 var largeBufs = sync.Pool{New: func() any { return new([largeBuf]byte) }}
@@ -68,11 +71,11 @@ func (b *buffer) next(n int64) ([]byte, error) {
 	return b.take(int(min(n, int64(b.end-b.start))))
 }
 
-// some reads at least one byte into p, which has room for at least one. If p is as large as the
-// large buffer, the bytes go there straight from the source.
-func (b *buffer) some(p []byte) (int, error) {
+// some reads at least one byte into p, which has room for at least one: what is in the buffer, or
+// else what the source brings. If direct is true, that goes to p without a buffer between.
+func (b *buffer) some(p []byte, direct bool) (int, error) {
 	if b.start == b.end {
-		if len(p) >= largeBuf {
+		if direct {
 			return b.readSrc(p)
 		}
 		if err := b.fill(int64(len(p))); err != nil {

@@ -215,8 +215,9 @@ func (r *Reader) alloc(n int) []byte {
 
 // read fills p with payload.
 func (r *Reader) read(p []byte) error {
+	direct := len(p) >= straight
 	for len(p) > 0 {
-		n, err := r.some(p)
+		n, err := r.some(p, direct)
 		if err != nil {
 			return err
 		}
