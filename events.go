@@ -90,12 +90,12 @@ func (e *events) intercept(s *session.Session, p []byte) bool {
 	if opts.OnGatewayError == nil || errorframe.Parse(p) == nil {
 		return false
 	}
-	item := queue.Item{Data: p}
-	added := e.client.errors.TryPush(item)
-	if !added {
-		s.Hold(func() { _, added = e.client.errors.Push(item, s.Dead()) })
+	items := []queue.Item{{Data: p}}
+	dropped := 0
+	if e.client.errors.TryPush(items) == 0 {
+		s.Hold(func() { _, dropped = e.client.errors.Push(items, s.Dead()) })
 	}
-	if added {
+	if dropped == 0 {
 		e.hooks.Run(e.gatewayError)
 	} else {
 		e.client.counters.Dropped.Add(1)

@@ -47,7 +47,7 @@ func (c *Client) ReadInto(ctx context.Context, buf []byte) ([]byte, error) {
 
 // message makes of an item what Read returns.
 func (o *Options) message(item queue.Item) ([]byte, error) {
-	if item.Err != nil {
+	if item.Skipped() {
 		return nil, &TooLargeError{int(item.Size), o.Limits.Message}
 	}
 	return item.Data, nil

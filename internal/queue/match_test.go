@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"strings"
 	"testing"
@@ -15,7 +14,7 @@ func TestPopMatchOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
 		for _, s := range strings.Fields("a b c d e") {
-			q.TryPush(item(s))
+			tryOne(q, item(s))
 		}
 		it, ok := q.PopMatch(ended, nil, func(p []byte) bool { return p[0] >= 'c' })
 		want(t, "first that matches", text(it, ok), "c")
@@ -29,23 +28,23 @@ func TestPopMatchOrder(t *testing.T) {
 	})
 }
 
-// An item with an Err is news for Pop, not a message that may match.
-func TestPopMatchNotErr(t *testing.T) {
+// What was skipped is news for Pop, not a message that may match.
+func TestPopMatchNotSkipped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
-		q.TryPush(Item{Data: []byte("a"), Err: errors.New("too large")})
+		tryOne(q, Item{Size: 5})
 		it, ok := q.PopMatch(ended, nil, anything)
 		want(t, "PopMatch", text(it, ok), "none")
-		q.TryPush(item("b"))
+		tryOne(q, item("")) // is no news
 		it, ok = q.PopMatch(ended, nil, anything)
-		want(t, "PopMatch", text(it, ok), "b")
-		if it, ok = q.Pop(ended, nil); !ok || it.Err == nil {
+		want(t, "PopMatch", text(it, ok), "")
+		if it, ok = q.Pop(ended, nil); !ok || !it.Skipped() || it.Size != 5 {
 			t.Errorf("Pop: %v, %v, want the news", it, ok)
 		}
 	})
 }
 
-// Push and Announce wake a PopMatch that waits, and it sees each item once. Several may wait.
+// Push and TryPush wake a PopMatch that waits, and it sees each item once. Several may wait.
 func TestPopMatchWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
@@ -57,17 +56,12 @@ func TestPopMatchWaits(t *testing.T) {
 			}))
 		})
 		b := matching(t, q, "b")
-		q.TryPush(item("1"))
+		tryOne(q, item("1"))
 		a.waits(t)
-		want(t, "seen before Announce", strings.Join(seen, " "), "")
-		q.Announce()
-		a.waits(t)
-		q.Push(item("2"), nil)
+		pushNow(q, "2")
 		a.waits(t)
 		b.waits(t)
-		q.TryPush(item("b"))
-		q.TryPush(item("a"))
-		q.Announce()
+		want(t, "added", q.TryPush(items("b a")), 2)
 		want(t, "a", a.returns(t), "a")
 		want(t, "b", b.returns(t), "b")
 		if s := strings.Join(seen, " "); s != "1 2 b a" && s != "1 2 a" {
@@ -84,10 +78,10 @@ func TestPopMatchBesidePop(t *testing.T) {
 		q := New()
 		a := matching(t, q, "a")
 		p := popping(t, q)
-		q.Push(item("1"), nil)
+		pushNow(q, "1")
 		want(t, "Pop", p.returns(t), "1")
 		a.waits(t)
-		q.Push(item("a"), nil)
+		pushNow(q, "a")
 		want(t, "PopMatch", a.returns(t), "a")
 	})
 }
@@ -107,8 +101,8 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 	t.Run("its own item", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			q := New()
-			q.TryPush(item("a"))
-			q.TryPush(item("b"))
+			tryOne(q, item("a"))
+			tryOne(q, item("b"))
 			it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
 				if string(p) == "a" {
 					want(t, "Pop", takeUnlocked(t, q), "a")
@@ -122,7 +116,7 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 	t.Run("the last item", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			q := New()
-			q.TryPush(item("a"))
+			tryOne(q, item("a"))
 			it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
 				want(t, "Pop", takeUnlocked(t, q), "a")
 				return true
@@ -134,7 +128,7 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			q := New()
 			for _, s := range strings.Fields("1 2 a 3") {
-				q.TryPush(item(s))
+				tryOne(q, item(s))
 			}
 			var seen []string
 			it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
@@ -152,7 +146,7 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 	t.Run("all of them", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			q, next := New(), New()
-			q.TryPush(item("a"))
+			tryOne(q, item("a"))
 			c := begin("PopMatch", func() string {
 				return text(q.PopMatch(t.Context(), nil, func([]byte) bool {
 					if q.mu.TryLock() {
@@ -172,8 +166,8 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 func TestPopMatchCopies(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
-		q.TryPush(item("a"))
-		q.TryPush(item("b"))
+		tryOne(q, item("a"))
+		tryOne(q, item("b"))
 		it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
 			b := p[0] == 'b'
 			p[0] = 'x'
@@ -192,7 +186,7 @@ func TestPopMatchEndsGoroutine(t *testing.T) {
 			"panic":  func() { panic("x") },
 		} {
 			q := New()
-			q.TryPush(item("a"))
+			tryOne(q, item("a"))
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
@@ -219,7 +213,7 @@ func TestPopMatchWidens(t *testing.T) {
 		q := New()
 		c := matching(t, q, "a")
 		fill(t, q, 10*Messages, "-")
-		q.Push(item("a"), nil)
+		pushNow(q, "a")
 		want(t, "PopMatch", c.returns(t), "a")
 		atRest(t, q) // narrow
 

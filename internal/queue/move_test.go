@@ -6,18 +6,18 @@ import "testing"
 func TestMoveTo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q, next := New(), New()
-		next.TryPush(item("1"))
+		tryOne(next, item("1"))
 		fill(t, q, Messages-1, "-")
-		q.TryPush(item("2"))
+		tryOne(q, item("2"))
 		q.Pop(ended, nil) // so that its items do not begin at the beginning
-		q.TryPush(item("3"))
+		tryOne(q, item("3"))
 		a, _ := pushing(t, q, item("4"))
 		b, _ := pushing(t, q, item("5"))
 		q.MoveTo(next)
 		want(t, "Len of what was moved", q.Len(), 0)
 		want(t, "Len of the next", next.Len(), 1+Messages)
 		a.waits(t)
-		want(t, "TryPush to what was moved", q.TryPush(item("x")), false)
+		want(t, "TryPush to what was moved", tryOne(q, item("x")), false)
 		c, _ := pushing(t, q, item("6"))
 		want(t, "rest", rest(next), "1 2 3 4 5 6")
 		for _, c := range []call[*Queue]{a, b, c} {
@@ -38,7 +38,7 @@ func TestMoveToWakes(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			q, next := New(), New()
 			c := popping(t, next)
-			q.TryPush(item("a"))
+			tryOne(q, item("a"))
 			q.MoveTo(next)
 			want(t, "Pop", c.returns(t), "a")
 		})
@@ -47,7 +47,7 @@ func TestMoveToWakes(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			q, next := New(), New()
 			c := matching(t, next, "a")
-			q.TryPush(item("a"))
+			tryOne(q, item("a"))
 			q.MoveTo(next)
 			want(t, "PopMatch", c.returns(t), "a")
 		})
@@ -55,7 +55,7 @@ func TestMoveToWakes(t *testing.T) {
 	t.Run("Push", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			q, next := New(), New()
-			q.TryPush(sized(10))
+			tryOne(q, sized(10))
 			p, _ := pushing(t, q, sized(Bytes))
 			q.Pop(ended, nil) // p is in; another one waits
 			p.returns(t)
@@ -126,9 +126,8 @@ func TestPopOfMoved(t *testing.T) {
 		q, next := New(), New()
 		p, m := popping(t, q), matching(t, q, "a")
 		q.MoveTo(next)
-		next.Push(item("a"), nil)
-		q.Push(item("a"), nil)
-		q.Announce()
+		pushNow(next, "a")
+		pushNow(q, "a")
 		p.waits(t)
 		m.waits(t)
 		want(t, "Pop", text(q.Pop(ended, nil)), "none")
@@ -148,11 +147,11 @@ func TestMoveToKeepsWidth(t *testing.T) {
 		want(t, "Full", q.Full(), true)
 		want(t, "Overfull", q.Overfull(), false)
 		next.Narrow()
-		want(t, "room when narrow", next.TryPush(item("x")), false)
+		want(t, "room when narrow", tryOne(next, item("x")), false)
 		q.Widen()
-		want(t, "room when widened", next.TryPush(item("x")), true)
+		want(t, "room when widened", tryOne(next, item("x")), true)
 		n := Messages + 2
-		want(t, "room for what fills it", next.TryPush(sized(WideBytes-n-(n+1)*overhead)), true)
+		want(t, "room for what fills it", tryOne(next, sized(WideBytes-n-(n+1)*overhead)), true)
 		want(t, "Overfull", q.Overfull(), true)
 		q.Narrow()
 		atRest(t, next)

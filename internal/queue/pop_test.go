@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,7 +14,7 @@ func TestOrder(t *testing.T) {
 		next, taken := 0, 0
 		for round := range 1000 { // of lengths that go up and down
 			for range round % 13 {
-				if q.TryPush(Item{Data: []byte{1}, Size: int64(next)}) {
+				if tryOne(q, Item{Data: []byte{1}, Size: int64(next)}) {
 					next++
 				}
 			}
@@ -37,44 +38,30 @@ func TestOrder(t *testing.T) {
 	})
 }
 
-// Push and Announce wake a Pop that waits; TryPush alone does not: that would cost as much as the
-// messages do.
+// Push and TryPush wake a Pop that waits.
 func TestPopWaits(t *testing.T) {
 	t.Run("Push", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			q := New()
 			c := popping(t, q)
 			c.waits(t)
-			q.Push(item("a"), nil)
+			pushNow(q, "a")
 			want(t, "Pop", c.returns(t), "a")
 			atRest(t, q)
 		})
 	})
-	t.Run("TryPush and Announce", func(t *testing.T) {
+	t.Run("TryPush", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			q := New()
 			c := popping(t, q)
-			q.TryPush(item("a"))
-			c.waits(t)
-			q.Announce()
+			tryOne(q, item("a"))
 			want(t, "Pop", c.returns(t), "a")
 			atRest(t, q)
-		})
-	})
-	t.Run("TryPush and a Push that waits", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			q := New()
-			c := popping(t, q)
-			fill(t, q, Messages, "-")
-			c.waits(t)
-			p, _ := pushing(t, q, item("a"))
-			want(t, "Pop", c.returns(t), "-")
-			p.returns(t)
 		})
 	})
 }
 
-// One announcement of many items wakes as many calls, and no more.
+// Many items wake as many calls, and no more.
 func TestManyPops(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
@@ -82,16 +69,14 @@ func TestManyPops(t *testing.T) {
 		for range 5 {
 			calls = append(calls, popping(t, q))
 		}
-		fill(t, q, 3, "a")
-		q.Announce()
+		want(t, "added", q.TryPush(items("a a a")), 3)
 		synctest.Wait()
 		served := 0
 		for _, c := range calls {
 			served += len(c.ended)
 		}
 		want(t, "calls that have returned", served, 3)
-		fill(t, q, 2, "a")
-		q.Announce()
+		want(t, "added", q.TryPush(items("a a")), 2)
 		for _, c := range calls {
 			want(t, "Pop", c.returns(t), "a")
 		}
@@ -103,16 +88,25 @@ func TestManyPops(t *testing.T) {
 func TestPopAfterOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
+		inVain := func(c call[string]) {
+			q.mu.Lock()
+			q.add(&Item{})
+			q.settle() // the call is woken, and cannot go on before Unlock
+			var it Item
+			q.take(q.head, &it)
+			q.mu.Unlock()
+			c.waits(t)
+		}
 		c := popping(t, q)
-		q.mu.Lock()
-		q.add(&Item{})
-		q.settle() // the call is woken, and cannot go on before Unlock
-		var it Item
-		q.take(q.head, &it)
-		q.mu.Unlock()
-		c.waits(t)
-		q.Push(item("a"), nil)
+		inVain(c)
+		pushNow(q, "a")
 		want(t, "Pop", c.returns(t), "a")
+
+		ctx, cancel := context.WithCancel(t.Context())
+		c = begin("Pop", func() string { return text(q.Pop(ctx, nil)) })
+		inVain(c)
+		cancel()
+		want(t, "Pop that is cancelled", c.returns(t), "none")
 	})
 }
 
@@ -132,14 +126,11 @@ func (h *hook) Done() <-chan struct{} {
 // No wake-up is lost that comes when a call is about to wait.
 func TestAboutToWait(t *testing.T) {
 	for name, pushFunc := range map[string]func(*Queue){
-		"Push": func(q *Queue) { q.Push(item("a"), nil) },
-		"TryPush and Announce": func(q *Queue) {
-			q.TryPush(item("a"))
-			q.Announce()
-		},
+		"Push":    func(q *Queue) { pushNow(q, "a") },
+		"TryPush": func(q *Queue) { tryOne(q, item("a")) },
 		"MoveTo": func(q *Queue) {
 			early := New()
-			early.TryPush(item("a"))
+			tryOne(early, item("a"))
 			early.MoveTo(q)
 		},
 	} {
@@ -181,7 +172,7 @@ func TestPopEnds(t *testing.T) {
 					q := New()
 					ctx, closed, end := endFunc(t)
 					end()
-					q.TryPush(item("a"))
+					tryOne(q, item("a"))
 					want(t, "ended before", text(popFunc(q, ctx, closed)), "a")
 					want(t, "ended before, nothing there", text(popFunc(q, ctx, closed)), "none")
 
@@ -209,15 +200,13 @@ func TestPopEnds(t *testing.T) {
 func TestMemory(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
-		q.TryPush(item("a"))
-		q.Announce()
+		tryOne(q, item("a"))
 		q.Pop(ended, nil)
 		if q.ready != nil || q.news != nil || q.spare != nil {
 			t.Error("a queue in which nobody has waited holds what is for those who wait")
 		}
 		if got := testing.AllocsPerRun(1000, func() {
-			q.TryPush(Item{})
-			q.Announce()
+			tryOne(q, Item{})
 			q.Pop(ended, nil)
 		}); got != 0 {
 			t.Errorf("%v allocations a message, want 0", got)
@@ -236,8 +225,7 @@ func BenchmarkPushPop(b *testing.B) {
 	it := sized(128)
 	b.ReportAllocs()
 	for b.Loop() {
-		q.TryPush(it)
-		q.Announce()
+		tryOne(q, it)
 		q.Pop(ctx, nil)
 	}
 }
@@ -250,18 +238,15 @@ func BenchmarkPackets(b *testing.B) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		it := sized(128)
+		items := slices.Repeat([]Item{sized(128)}, packet)
 		for {
-			for range packet {
-				if !q.TryPush(it) {
-					q.Push(it, stop)
-				}
+			if n := q.TryPush(items); n < packet {
+				q.Push(items[n:], stop)
 			}
 			select {
 			case <-stop:
 				return
 			default:
-				q.Announce()
 			}
 		}
 	}()

@@ -39,17 +39,17 @@ func TestRoom(t *testing.T) {
 				stop := make(chan struct{})
 				close(stop)
 				for _, size := range tc.there {
-					q.Push(sized(size), stop)
+					pushOne(q, sized(size), stop)
 				}
 				want(t, "Full", q.Full(), tc.full)
 				want(t, "Overfull", q.Overfull(), tc.overfull)
-				want(t, "room", q.TryPush(sized(tc.size)), tc.normal)
+				want(t, "room", tryOne(q, sized(tc.size)), tc.normal)
 				if tc.normal {
 					return // and so there is room in a widened queue
 				}
 				q.Widen()
 				want(t, "Full when widened", q.Full(), tc.full)
-				want(t, "room when widened", q.TryPush(sized(tc.size)), tc.wide)
+				want(t, "room when widened", tryOne(q, sized(tc.size)), tc.wide)
 			})
 		})
 	}
@@ -60,14 +60,14 @@ func TestRoomAfterPop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
 		for range 3 {
-			want(t, "room for Bytes", q.TryPush(sized(Bytes)), true)
-			want(t, "room for more", q.TryPush(sized(1)), false)
+			want(t, "room for Bytes", tryOne(q, sized(Bytes)), true)
+			want(t, "room for more", tryOne(q, sized(1)), false)
 			q.Pop(ended, nil)
 		}
-		q.TryPush(item("x"))
-		want(t, "room beside one byte", q.TryPush(sized(Bytes-1)), true)
+		tryOne(q, item("x"))
+		want(t, "room beside one byte", tryOne(q, sized(Bytes-1)), true)
 		q.PopMatch(ended, nil, func(p []byte) bool { return len(p) > 1 })
-		want(t, "room beside one byte, again", q.TryPush(sized(Bytes-1)), true)
+		want(t, "room beside one byte, again", tryOne(q, sized(Bytes-1)), true)
 	})
 }
 
@@ -86,7 +86,7 @@ func TestPushWaitsForRoom(t *testing.T) {
 				q := New()
 				fill(t, q, tc.there, "-")
 				a := begin("Push", func() bool {
-					next, added := q.Push(item("a"), t.Context().Done())
+					next, added := pushOne(q, item("a"), t.Context().Done())
 					same(t, "next queue", next, q)
 					return added
 				})
@@ -104,11 +104,11 @@ func TestPushInOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
 		for range 2 { // again with what the first time has left behind
-			q.TryPush(sized(Bytes - 1))
+			tryOne(q, sized(Bytes-1))
 			large, _ := pushing(t, q, sized(2))
 			small, _ := pushing(t, q, item("b"))
 			small.waits(t)
-			want(t, "TryPush before those who wait", q.TryPush(item("x")), false)
+			want(t, "TryPush before those who wait", tryOne(q, item("x")), false)
 			q.Pop(ended, nil)
 			large.returns(t) // and with it the one behind it, which fits, too
 			small.returns(t)
@@ -122,7 +122,7 @@ func TestPushInOrder(t *testing.T) {
 func TestOnePopManyPushes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
-		q.TryPush(sized(Bytes + 1))
+		tryOne(q, sized(Bytes+1))
 		var pushes []call[*Queue]
 		for i := range 3 {
 			c, _ := pushing(t, q, item(fmt.Sprint(i)))
@@ -165,7 +165,11 @@ func TestPushStoppedWithRoom(t *testing.T) {
 		q := New()
 		fill(t, q, Messages, "-")
 		ctx, stop := context.WithCancel(t.Context())
-		a := begin("Push", func() bool { _, added := q.Push(item("a"), ctx.Done()); return added })
+		a := begin("Push", func() bool {
+			next, added := pushOne(q, item("a"), ctx.Done())
+			same(t, "next queue", next, q)
+			return added
+		})
 		if cap(q.pushers[0].added) == 0 { // the mutex would hang the test
 			t.Fatal("no room for a token")
 		}
@@ -189,8 +193,8 @@ func TestPushStoppedWithoutWideRoom(t *testing.T) {
 	for size, fits := range map[int]bool{room: true, room + 1: false} {
 		bubble(t, func(t *testing.T) {
 			q := New()
-			q.TryPush(sized(Bytes))
-			next, added := q.Push(sized(size), closed)
+			tryOne(q, sized(Bytes))
+			next, added := pushOne(q, sized(size), closed)
 			same(t, "next queue", next, q)
 			want(t, "added", added, fits)
 			want(t, "one more", q.Len() == 2, fits)
@@ -203,7 +207,7 @@ func TestPushStoppedWithoutWideRoom(t *testing.T) {
 func TestPushDroppedMakesWay(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
-		q.TryPush(sized(10))
+		tryOne(q, sized(10))
 		large, stop := pushing(t, q, sized(WideBytes))
 		small, _ := pushing(t, q, item("a"))
 		small.waits(t)
@@ -218,7 +222,7 @@ func TestPushDroppedMakesWay(t *testing.T) {
 func TestPushStoppedWakesPopMatch(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
-		q.TryPush(sized(10))
+		tryOne(q, sized(10))
 		c := matching(t, q, "a")
 		first, _ := pushing(t, q, sized(WideBytes))
 		second, stop := pushing(t, q, item("a"))
@@ -238,12 +242,19 @@ func TestPushAllocations(t *testing.T) {
 		fill(t, q, Messages, "-")
 		stop := make(chan struct{})
 		close(stop)
-		it := item("a")
+		a := items("a")
 		if n := testing.AllocsPerRun(1000, func() {
-			q.Push(it, stop)
+			q.Push(a, stop)
 			q.Pop(ended, nil)
 		}); n != 0 {
 			t.Errorf("%v allocations, want 0", n)
+		}
+		rest(q)
+		if n := testing.AllocsPerRun(1000, func() {
+			q.Push(a, nil)
+			q.Pop(ended, nil)
+		}); n != 0 {
+			t.Errorf("%v allocations where there is room, want 0", n)
 		}
 	})
 }
@@ -252,7 +263,7 @@ func TestPushAllocations(t *testing.T) {
 func TestFullWhilePushWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
-		q.TryPush(sized(10))
+		tryOne(q, sized(10))
 		want(t, "Full", q.Full(), false)
 		pushing(t, q, sized(Bytes))
 		want(t, "Full while a Push waits", q.Full(), true)
@@ -273,7 +284,7 @@ func TestWidenIsCounted(t *testing.T) {
 		q.Narrow()
 		fill(t, q, 1, "-")
 		q.Narrow()
-		want(t, "TryPush when narrow again", q.TryPush(item("x")), false)
+		want(t, "TryPush when narrow again", tryOne(q, item("x")), false)
 		want(t, "Len", q.Len(), Messages+1)
 		a, _ := pushing(t, q, item("a"))
 		a.waits(t)

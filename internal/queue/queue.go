@@ -30,16 +30,18 @@ const few = 2 * Messages
 type Item struct {
 	Data []byte // the message; nil when it was skipped
 	Size int64  // of the message, also of a skipped one
-	Err  error
 }
+
+// Skipped reports whether the item is only the news of a message.
+func (it *Item) Skipped() bool { return it.Data == nil }
 
 // A Queue is a bounded queue between the goroutines that read connections and those that call Read.
 // All methods may be called concurrently.
 //
 // # How calls wait
 //
-// A Push that finds no room leaves its item in pushers. Whoever makes room adds the items of
-// pushers that fit, in order, and wakes their calls. Such a call has nothing left to do, and
+// A Push leaves its items in pushers. Whoever makes room adds the items of pushers that fit, in
+// order, and wakes the calls of which all items are added. Such a call has nothing left to do, and
 // nothing overtakes it.
 //
 // A Pop that finds nothing counts itself in poppers, waits for the token in ready, takes it and
@@ -48,11 +50,10 @@ type Item struct {
 //
 // A PopMatch that finds nothing waits until news is closed, and looks again.
 //
-// All of this is done by settle. Every method that changes the queue calls it before it unlocks,
-// except TryPush, whose caller calls Announce. So, whenever the lock is free and everything is
-// announced: no Push waits for which there is room; if there are items and a Pop waits, the token
-// is in ready, or a Pop has taken it and is about to look; and no PopMatch waits that has not
-// looked at every item.
+// All of this is done by settle. Every method that changes the queue calls it before it unlocks.
+// So, whenever the lock is free: no Push waits with an item for which there is room; if there are
+// items and a Pop waits, the token is in ready, or a Pop has taken it and is about to look; and no
+// PopMatch waits that has not looked at every item.
 type Queue struct {
 	mu      sync.Mutex // guards what follows; of two queues, that of the earlier is locked first
 	items   []entry    // items[head:] wait
@@ -76,46 +77,40 @@ type entry struct {
 
 // A push is a call of Push that waits.
 type push struct {
-	item  Item
-	added chan struct{} // holds a token when the item has been added
+	items []Item        // those that are not in the queue yet
+	added chan struct{} // holds a token when all have been added
 }
 
 // New returns an empty queue.
 func New() *Queue { return &Queue{} }
 
-// TryPush adds an item and reports whether it did: not when there is no room, when a Push waits for
-// room, or when MoveTo was called. The calls that wait for items learn of it by Announce: to wake
-// them for each of many messages that came in one packet would cost more than the messages.
-func (q *Queue) TryPush(it Item) bool {
+// TryPush adds the items that have room, from the first on, wakes the calls that wait for them, and
+// returns how many it has added: none when a Push waits for room, or when MoveTo was called.
+func (q *Queue) TryPush(items []Item) (added int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.sequel != nil || len(q.pushers) > 0 || !q.hasRoom(len(it.Data)) {
-		return false
+	if q.sequel != nil || len(q.pushers) > 0 {
+		return 0
 	}
-	q.add(&it)
-	return true
+	added = q.addSome(items)
+	q.settle()
+	return added
 }
 
-// Push adds an item. It waits for room, or until stop is closed: then it adds the item although
-// there is no room in normal times, and drops it only if a widened queue would have none either. It
-// returns the queue to push to next, which is another one once MoveTo was called, and whether it
-// has added the item. Push also does what Announce does.
-func (q *Queue) Push(it Item, stop <-chan struct{}) (next *Queue, added bool) {
+// Push adds items. It waits for room for each of them, or until stop is closed: then it adds the
+// others although there is no room in normal times, and drops only those for which a widened queue
+// would have none either. It returns the queue to push to next, which is another one once MoveTo
+// was called, and how many items it has dropped.
+func (q *Queue) Push(items []Item, stop <-chan struct{}) (next *Queue, dropped int) {
 	q = q.lock()
-	if len(q.pushers) == 0 && q.hasRoom(len(it.Data)) {
-		q.add(&it)
-		q.settle()
-		q.mu.Unlock()
-		return q, true
-	}
 	p := q.spare
 	q.spare = nil
 	if p == nil {
 		p = &push{added: make(chan struct{}, 1)}
 	}
-	p.item = it
+	p.items = items
 	q.pushers = append(q.pushers, p)
-	q.settle() // room comes from those who take
+	q.settle()
 	q.mu.Unlock()
 
 	stopped := false
@@ -127,28 +122,24 @@ func (q *Queue) Push(it Item, stop <-chan struct{}) (next *Queue, added bool) {
 
 	q = q.lock()
 	defer q.mu.Unlock()
-	added = true
 	if stopped {
 		i := slices.Index(q.pushers, p)
 		if i < 0 {
-			return q, true // somebody has made room meanwhile; p holds a token and is not used again
+			return q, 0 // all were added meanwhile; p holds a token and is not used again
 		}
 		q.pushers = slices.Delete(q.pushers, i, i+1)
-		if added = q.hasWideRoom(1, len(it.Data)); added {
-			q.add(&it)
+		for i := range p.items {
+			if it := &p.items[i]; q.hasWideRoom(1, len(it.Data)) {
+				q.add(it)
+			} else {
+				dropped++
+			}
 		}
 		q.settle()
 	}
-	p.item = Item{}
+	p.items = nil
 	q.spare = p
-	return q, added
-}
-
-// Announce wakes the calls that wait for what TryPush has added.
-func (q *Queue) Announce() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.settle()
+	return q, dropped
 }
 
 // Pop takes the first item. It waits for one until ctx has ended or closed is closed. What is there
@@ -180,7 +171,7 @@ func (q *Queue) Pop(ctx context.Context, closed <-chan struct{}) (it Item, ok bo
 	return it, true
 }
 
-// PopMatch takes the first item without an Err whose Data matches. The others stay where they are.
+// PopMatch takes the first message whose Data matches, and leaves the other items where they are.
 // It waits for more as Pop does. The queue is widened meanwhile, because what matches may be behind
 // more items than there is normally room for.
 //
@@ -202,7 +193,7 @@ func (q *Queue) PopMatch(
 		if i := q.find(next); i < len(q.items) {
 			e := q.items[i]
 			next = e.number + 1
-			if e.Err != nil {
+			if e.Skipped() {
 				continue
 			}
 			copied = append(copied[:0], e.Data...)
@@ -294,8 +285,10 @@ func (q *Queue) Overfull() bool {
 	defer q.mu.Unlock()
 	n, bytes := 1, 0
 	for _, p := range q.pushers {
-		n++
-		bytes += len(p.item.Data)
+		for _, it := range p.items {
+			n++
+			bytes += len(it.Data)
+		}
 	}
 	return !q.hasWideRoom(n, bytes)
 }
@@ -324,10 +317,13 @@ func (q *Queue) lock() *Queue {
 // settle adds what waiting calls of Push bring, as far as there is room, and wakes the calls that
 // have something to do.
 func (q *Queue) settle() {
-	for len(q.pushers) > 0 && q.hasRoom(len(q.pushers[0].item.Data)) {
+	for len(q.pushers) > 0 {
 		p := q.pushers[0]
+		p.items = p.items[q.addSome(p.items):]
+		if len(p.items) > 0 {
+			break
+		}
 		q.pushers = slices.Delete(q.pushers, 0, 1)
-		q.add(&p.item)
 		p.added <- struct{}{}
 	}
 	if q.poppers > 0 && q.len() > 0 {
@@ -356,6 +352,14 @@ func (q *Queue) hasNormalRoom(n int) bool {
 // hasWideRoom reports whether n items, together of the given size, have room in a widened queue.
 func (q *Queue) hasWideRoom(n, bytes int) bool {
 	return q.bytes+bytes+(q.len()+n)*overhead <= WideBytes
+}
+
+// addSome adds the items that have room, from the first on, and returns how many those are.
+func (q *Queue) addSome(items []Item) (n int) {
+	for ; n < len(items) && q.hasRoom(len(items[n].Data)); n++ {
+		q.add(&items[n])
+	}
+	return n
 }
 
 // add appends an item. A pointer, because copies of an item are half of what a Push costs.

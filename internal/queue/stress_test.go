@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Many push, in batches and singly, some to a queue that is moved on the way; many take, in turn or
+// Many push, some to a queue that is moved on the way; many take, in turn or
 // what matches; the queue is widened and narrowed. Each item arrives once, and each taker sees
 // those of one connection in order.
 func TestStress(t *testing.T) {
@@ -35,15 +35,19 @@ func TestStress(t *testing.T) {
 				})
 			}
 			pushers.Go(func() {
-				for i := range uint32(items) {
-					if it := encode(c, i); i%7 == 6 || !to.TryPush(it) {
-						to, _ = to.Push(it, never)
+				for i := uint32(0); i < items; {
+					var packet []Item
+					for range min(i%13+1, items-i) {
+						packet = append(packet, encode(c, i))
+						i++
 					}
-					if i%10 == 9 {
-						to.Announce()
+					if i%7 != 6 {
+						packet = packet[to.TryPush(packet):]
+					}
+					if len(packet) > 0 {
+						to, _ = to.Push(packet, never)
 					}
 				}
-				to.Announce()
 			})
 			pushers.Go(func() {
 				for range 100 {

@@ -310,8 +310,8 @@ func (r *rig) pop() []string {
 		if !ok {
 			return all
 		}
-		if it.Err != nil {
-			all = append(all, it.Err.Error())
+		if it.Skipped() {
+			all = append(all, "skipped")
 			continue
 		}
 		all = append(all, string(it.Data))

@@ -97,7 +97,7 @@ func (s *Session) Tick(message []byte, ping bool, sent func()) (started bool) {
 // Hold calls wait, which waits for somebody who takes messages, and lets Health say so: no PONG is
 // read meanwhile. Only the goroutine that reads may call it.
 func (s *Session) Hold(wait func()) {
-	s.in.announce()
+	s.in.flush()
 	s.freed.Store(-1)
 	defer func() { s.freed.Store(int64(time.Since(s.opened))) }()
 	wait()

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,30 +14,36 @@ import (
 // first, as RFC 6455, section 7.1.1, asks of clients.
 const closeWait = 250 * time.Millisecond
 
-// A TooLargeError takes the place of a message of Size bytes that was skipped.
-type TooLargeError struct {
-	Size int64 // in bytes
-}
-
-// Error implements error.
-func (e *TooLargeError) Error() string { return "message is too large" }
-
 // A receiver reads the stream of a session, on a goroutine of its own, and passes on what it reads.
+//
+// To take the lock of the queue, to count, and to wake those who wait for each of many messages of
+// one packet would cost more than the messages. So deliver keeps them, and flush passes them on:
+// before the stream is read again, and before whatever else may have to wait.
 type receiver struct {
-	s           *Session
-	frames      ws.Reader
-	to          *queue.Queue
-	unannounced bool        // something was pushed since announce was last called
-	answered    bool        // a CLOSE of ours has left
-	finished    atomic.Bool // both CLOSE frames were sent: only the reader closes the stream
+	s        *Session
+	frames   ws.Reader
+	to       *queue.Queue
+	answered bool        // a CLOSE of ours has left
+	finished atomic.Bool // both CLOSE frames were sent: only the reader closes the stream
+
+	// What has come in since the last flush.
+	count, size int64     // messages and their bytes
+	kept        *arrivals // kept[:n] are for the queue; nil if n is 0
+	n           int
 }
+
+// arrivals are messages that a receiver keeps. It borrows them only while it has some, so that an
+// idle session does without.
+type arrivals [queue.Messages]queue.Item
+
+var arrivalsPool = sync.Pool{New: func() any { return new(arrivals) }}
 
 // run reads until the stream ends, and then ends the session.
 func (r *receiver) run() {
 	err := errGoexit // unless readMessages returns
 	defer func() {
 		r.frames.Release()
-		r.announce()
+		r.flush()
 		r.readEnded(err)
 	}()
 	err = r.readMessages()
@@ -75,7 +82,7 @@ func (r *receiver) awaitEOF(drop bool) {
 
 // Read reads from the stream for frames, and notes that the peer is alive.
 func (r *receiver) Read(p []byte) (int, error) {
-	r.announce() // everything that has come in is used up, so the read may have to wait
+	r.flush() // everything that has come in is used up, so the read may have to wait
 	n, err := r.s.stream.Read(p)
 	if n > 0 {
 		r.s.heard.Store(int64(time.Since(r.s.opened)))
@@ -84,13 +91,31 @@ func (r *receiver) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// announce wakes the calls that wait for messages, if any were pushed since it was last called. To
-// wake them for each of many messages of one packet would cost more than the messages.
-func (r *receiver) announce() {
-	if r.unannounced {
-		r.unannounced = false
-		r.to.Announce()
+// flush passes on what has come in since it was last called, waiting for room if need be.
+func (r *receiver) flush() {
+	if r.count == 0 {
+		return
 	}
+	r.s.cfg.Traffic.MessagesReceived.Add(r.count)
+	r.s.cfg.Traffic.BytesReceived.Add(r.size)
+	r.count, r.size = 0, 0
+	if r.s.cfg.TrackData {
+		r.s.data.Store(int64(time.Since(r.s.opened)))
+	}
+	if r.n == 0 {
+		return
+	}
+	kept, items := r.kept, r.kept[:r.n]
+	r.kept, r.n = nil, 0
+	if added := r.to.TryPush(items); added < len(items) {
+		r.s.Hold(func() {
+			var dropped int
+			r.to, dropped = r.to.Push(items[added:], r.s.dead)
+			r.s.cfg.Traffic.Dropped.Add(int64(dropped))
+		})
+	}
+	clear(items)
+	arrivalsPool.Put(kept)
 }
 
 // readMessages returns what ended the reading: an error of ws.Reader, or a *CloseFrame.
@@ -114,35 +139,27 @@ func (r *receiver) readMessages() error {
 	}
 }
 
-// deliver passes a message on, waiting for room if need be.
+// deliver keeps a message for flush, unless Intercept does.
 func (r *receiver) deliver(m ws.Message) {
-	r.s.cfg.Traffic.MessagesReceived.Add(1)
-	r.s.cfg.Traffic.BytesReceived.Add(m.Size)
-	if r.s.cfg.TrackData {
-		r.s.data.Store(int64(time.Since(r.s.opened)))
-	}
-	item := queue.Item{Data: m.Data, Size: m.Size}
-	switch {
-	case m.Size > int64(r.s.cfg.Message):
-		item.Err = &TooLargeError{m.Size}
-	case r.s.cfg.Intercept != nil && r.s.cfg.Intercept(r.s, m.Data):
+	r.count++
+	r.size += m.Size
+	intercept := r.s.cfg.Intercept
+	if intercept != nil && m.Data != nil && intercept(r.s, m.Data) {
 		return
 	}
-	if r.to.TryPush(item) {
-		r.unannounced = true
-		return
+	if r.kept == nil {
+		r.kept = arrivalsPool.Get().(*arrivals)
 	}
-	r.s.Hold(func() {
-		var added bool
-		if r.to, added = r.to.Push(item, r.s.dead); !added {
-			r.s.cfg.Traffic.Dropped.Add(1)
-		}
-	})
+	r.kept[r.n] = queue.Item{Data: m.Data, Size: m.Size}
+	r.n++
+	if r.n == len(r.kept) {
+		r.flush()
+	}
 }
 
 // control handles a control frame. An error ends the reading.
 func (r *receiver) control(m ws.Message) error {
-	r.announce() // an answer may have to wait behind a write
+	r.flush() // an answer may have to wait behind a write
 	switch m.Op {
 	case ws.Ping:
 		r.s.out.pong(m.Data)
@@ -180,7 +197,7 @@ func (r *receiver) pong(payload []byte) {
 // answerClose sends a CLOSE frame, unless one was sent before. It waits for it to leave for at most
 // causeWait: a stuck write must not keep the reason why the session ends from the caller of Send.
 func (r *receiver) answerClose(code int) {
-	r.announce()
+	r.flush()
 	sent := make(chan error, 1)
 	r.s.tasks.start(func() { sent <- r.s.out.close(code) })
 	select {

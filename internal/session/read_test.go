@@ -2,10 +2,10 @@ package session
 
 import (
 	"context"
-	"errors"
 	"io"
 	"runtime"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,11 +130,13 @@ func TestTooLarge(t *testing.T) {
 		close(ended)
 		first, _ := r.queue.Pop(context.Background(), ended)
 		second, _ := r.queue.Pop(context.Background(), ended)
-		var large *TooLargeError
-		if !errors.As(first.Err, &large) || large.Size != 5 || first.Size != 5 || large.Error() != "message is too large" {
+		if !first.Skipped() || first.Size != 5 {
 			t.Errorf("%+v", first)
 		}
-		if second.Err != nil || string(second.Data) != "1234" || intercepted != 1 {
+		if n := cfg.Traffic.BytesReceived.Load(); n != 9 {
+			t.Errorf("%d bytes are counted, want those that were skipped, too", n)
+		}
+		if second.Skipped() || string(second.Data) != "1234" || intercepted != 1 {
 			t.Errorf("%+v, %d intercepted", second, intercepted)
 		}
 	})
@@ -146,10 +148,15 @@ func TestIntercept(t *testing.T) {
 		cfg := config()
 		cfg.Intercept = func(_ *Session, p []byte) bool { return string(p) == "mine" }
 		r := begin(t, cfg)
+		r.link.bring(text("mine"))
+		synctest.Wait()
+		if n := cfg.Traffic.MessagesReceived.Load(); n != 1 {
+			t.Errorf("%d received, want 1", n)
+		}
 		r.link.bring(text("mine"), text("yours"))
 		equal(t, "messages", r.pop(), []string{"yours"})
-		if n := cfg.Traffic.MessagesReceived.Load(); n != 2 {
-			t.Errorf("%d received", n)
+		if n := cfg.Traffic.MessagesReceived.Load(); n != 3 {
+			t.Errorf("%d received, want 3", n)
 		}
 	})
 }
@@ -202,6 +209,33 @@ func TestBackPressure(t *testing.T) {
 		}
 		if n := r.cfg.Traffic.Dropped.Load(); n != 0 {
 			t.Errorf("%d dropped", n)
+		}
+	})
+}
+
+// However many messages a packet brings, they come in order and are counted, and no more wait in
+// the queue than there is room for.
+func TestManyInOnePacket(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config())
+		const many = 3*queue.Messages + 1
+		var packet []byte
+		var want []string
+		for i := range many {
+			want = append(want, strconv.Itoa(i))
+			packet = append(packet, text(want[i])...)
+		}
+		r.link.bring(packet)
+		synctest.Wait()
+		if n := r.queue.Len(); n != queue.Messages {
+			t.Errorf("%d messages are in the queue, want %d", n, queue.Messages)
+		}
+		if n := r.cfg.Traffic.MessagesReceived.Load(); n <= queue.Messages || n > 2*queue.Messages {
+			t.Errorf("%d are counted, want some that wait for room, too, but not many", n)
+		}
+		equal(t, "messages", r.pop(), want)
+		if n := r.cfg.Traffic.MessagesReceived.Load(); n != many {
+			t.Errorf("%d are counted, want %d", n, many)
 		}
 	})
 }
@@ -296,6 +330,25 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// What a receiver has passed on it does not hold any more, nor does the pool.
+func TestMessagesAreNotHeld(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config())
+		for range 100 { // a pool may drop what it was given
+			r.link.bring(slices.Concat(text("a"), text("b")))
+			equal(t, "messages", r.pop(), []string{"a", "b"})
+			if r.in.kept != nil {
+				t.Fatal("an idle receiver has room for messages")
+			}
+			for _, it := range arrivalsPool.Get().(*arrivals) {
+				if it.Data != nil {
+					t.Fatal("the pool holds a message")
+				}
+			}
+		}
+	})
 }
 
 // An idle session holds no large buffer, whatever came before; one that has ended holds none,
