@@ -257,6 +257,9 @@ func TestOnConnectFailsOfABreak(t *testing.T) {
 				if !errors.As(err, &closed) || closed.Code != 1008 {
 					t.Errorf("Dial: %v, want the close frame 1008", err)
 				}
+				if text := fmt.Sprint(err); strings.Count(text, "1008") != 1 {
+					t.Errorf("Dial: %s, which does not name the close frame once", text)
+				}
 			})
 		})
 	}
