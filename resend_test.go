@@ -418,3 +418,22 @@ func TestResendBreaksOff(t *testing.T) {
 		clienttest.Accepted(t, gw, 3)
 	})
 }
+
+// Flush waits longer than Keepalive.Timeout for the next connection, also where error frames have a
+// queue of their own: it gives up only if one of the queues is full.
+func TestFlushWaitsForTheNextConnection(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{
+			Resend:         1 << 10,
+			Reconnect:      clienttest.Every(time.Minute),
+			OnGatewayError: func(*apigws.Client, *apigws.GatewayError) {},
+		})
+		clienttest.Only(t, gw).FreezeIn(true)
+		clienttest.Write(t, c, "x")
+		clienttest.Only(t, gw).Drop()
+		start := time.Now()
+		if err := c.Flush(t.Context()); err != nil || time.Since(start) < time.Minute {
+			t.Errorf("Flush = %v after %v", err, time.Since(start))
+		}
+	})
+}
