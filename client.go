@@ -58,7 +58,6 @@ func New(url string, opts *Options) (*Client, error) {
 		done:  make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.line.changed = make(chan struct{})
 	c.line.ended, c.line.reason = c.ctx.Done(), c.status.reason
 	c.status.since = time.Now()
 	c.events = newEvents(c)

@@ -12,7 +12,7 @@ type line struct {
 
 	mu      sync.Mutex    // guards what follows
 	current *connection   // nil while there is none to write to
-	changed chan struct{} // closed when current changes
+	changed chan struct{} // closed when current changes; nil while nobody waits for that
 	last    *connection   // the last that was in use
 }
 
@@ -24,15 +24,31 @@ func (l *line) set(conn *connection) {
 	if conn != nil {
 		l.last = conn
 	}
-	close(l.changed)
-	l.changed = make(chan struct{})
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
 }
 
-// inUse returns the connection in use, nil if there is none, and what is closed when that changes.
-func (l *line) inUse() (conn *connection, changed <-chan struct{}) {
+// inUse returns the connection in use; nil if there is none.
+func (l *line) inUse() *connection {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.current, l.changed
+	return l.current
+}
+
+// other returns the connection in use if there is one and it is not the given one; otherwise nil,
+// and what is closed when that changes.
+func (l *line) other(than *connection) (conn *connection, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.current != nil && l.current != than {
+		return l.current, nil
+	}
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	return nil, l.changed
 }
 
 // lastUsed returns the connection in use, or the last that was; nil if there was none.
@@ -54,8 +70,8 @@ func (l *line) await(ctx context.Context, not *connection) (*connection, error) 
 			return nil, l.reason()
 		default:
 		}
-		conn, changed := l.inUse()
-		if conn != nil && conn != not {
+		conn, changed := l.other(not)
+		if conn != nil {
 			return conn, nil
 		}
 		select {

@@ -25,7 +25,7 @@ func yield() {
 // Who waits for a connection gets the next one that is in use: neither the one that it has had, nor
 // none at all.
 func TestLineGivesTheNext(t *testing.T) {
-	l := &line{changed: make(chan struct{}), ended: make(chan struct{})}
+	l := &line{ended: make(chan struct{})}
 	first, next := &connection{}, &connection{}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -183,7 +183,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 
 // The line remembers the connection that was in use, for the Flush after its loss.
 func TestLineRemembersTheLast(t *testing.T) {
-	l := &line{changed: make(chan struct{})}
+	l := &line{}
 	if l.lastUsed() != nil {
 		t.Error("a connection was in use before the first")
 	}

@@ -79,7 +79,7 @@ func TestOrderOfAHandover(t *testing.T) {
 		l.status.mu.Lock()
 		l.line.mu.Unlock()
 		yield()
-		if conn, _ := l.line.inUse(); conn == nil || conn.generation != 2 {
+		if conn := l.line.inUse(); conn == nil || conn.generation != 2 {
 			t.Error("the next connection is not in use before the state is told")
 		}
 		if len(rotated) > 0 || retired.Load() {

@@ -83,7 +83,7 @@ func (c *Client) Stats() Stats {
 		Unread:            c.queue.Len(),
 	}
 	s.State, s.Since, s.Generation = c.status.now()
-	if conn, _ := c.line.inUse(); conn != nil {
+	if conn := c.line.inUse(); conn != nil {
 		s.Opened = conn.session.Opened()
 		s.Unproven = int(conn.session.Unacknowledged())
 	}
