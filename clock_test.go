@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
+
 	"github.com/apigws/apigws/gatewaytest"
 	"github.com/apigws/apigws/internal/keepalive"
 )
@@ -93,6 +95,20 @@ func TestSuspendedPastTheLimitRotates(t *testing.T) {
 		l.live(t, 2)
 		time.Sleep(7 * time.Minute)
 		l.live(t, 3)
+	})
+}
+
+// A rotation that is due after a sleep, and refused, is tried again after a wait.
+func TestSuspendedPastTheLimitAndRefused(t *testing.T) {
+	opts := Options{Reconnect: Reconnect{Backoff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Minute) }}}
+	onLaptop(t, opts, func(t *testing.T, l *laptop) {
+		l.gw.Refuse(404, -1)
+		l.suspend(3 * time.Hour)
+		time.Sleep(10*time.Minute + 30*time.Second)
+		if n := l.Stats().Refused; n != 11 {
+			t.Errorf("%d attempts in ten minutes and a half, want one each minute", n)
+		}
+		l.live(t, 1)
 	})
 }
 

@@ -143,7 +143,7 @@ func TestSleepMakesAConnectionStable(t *testing.T) {
 				waits = append(waits, s.RetryIn)
 			}
 		},
-		Reconnect: Reconnect{RotateAfter: -1, Backoff: func() backoff.BackOff {
+		Reconnect: Reconnect{RotateAfter: -1, Stable: time.Minute, Backoff: func() backoff.BackOff {
 			return backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMultiplier(2),
 				backoff.WithRandomizationFactor(0))
 		}},

@@ -122,7 +122,7 @@ func (l *life) replace(conn *connection) *connection {
 	if stable {
 		l.policy.Reset()
 	}
-	if c.ctx.Err() == nil && !l.wantsAnother(cause) {
+	if !l.wantsAnother(cause) {
 		c.end(cause)
 	}
 	next := l.rotation.rescue(cause)
