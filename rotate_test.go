@@ -143,3 +143,32 @@ func TestFailedRotateLeavesTheNextOne(t *testing.T) {
 		}
 	})
 }
+
+// A Rotate that comes while a connection is already being opened, which takes long where messages
+// are sent again one by one, is for the connection after it.
+func TestRotateWhileOpening(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		gw.SetFaults(gatewaytest.Faults{Latency: time.Second})
+		connected := make(chan struct{}, 10)
+		c := clienttest.Dial(t, gw, &apigws.Options{
+			Resend:    1000,
+			Reconnect: clienttest.Every(time.Second),
+			OnConnect: func(context.Context, *apigws.Conn) error {
+				connected <- struct{}{}
+				return nil
+			},
+		})
+		<-connected
+		conn := clienttest.Only(t, gw)
+		conn.FreezeIn(true)
+		clienttest.Write(t, c, "1", "2", "3")
+		conn.Close(1009, "")
+		<-connected
+		clienttest.Sleep(2*time.Second + 500*time.Millisecond) // after the PING that proves that the gateway answers any
+		clienttest.InState(t, c, apigws.StateConnecting)
+		clienttest.Rotate(t, c)
+		if n := c.Stats().Generation; n != 3 {
+			t.Errorf("Rotate has returned with connection %d, want 3", n)
+		}
+	})
+}
