@@ -260,6 +260,22 @@ func TestRotationWithASlowConsumer(t *testing.T) {
 	}
 }
 
+// A client that is to end with its connection does not replace it because of its age, whatever
+// RotateAfter says.
+func TestRotationDisabled(t *testing.T) {
+	for _, after := range []time.Duration{0, time.Hour} {
+		clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+			opts := &apigws.Options{Reconnect: apigws.Reconnect{Disabled: true, RotateAfter: after}}
+			c := clienttest.Dial(t, gw, opts)
+			clienttest.Sleep(2*time.Hour - moment)
+			clienttest.Accepted(t, gw, 1)
+			clienttest.InState(t, c, apigws.StateOpen)
+			clienttest.Sleep(2 * moment)
+			clienttest.InState(t, c, apigws.StateClosed)
+		})
+	}
+}
+
 func TestRotationNever(t *testing.T) {
 	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
 		c := clienttest.Dial(t, gw, &apigws.Options{Reconnect: apigws.Reconnect{RotateAfter: -1}})
