@@ -17,6 +17,17 @@ import (
 	"github.com/apigws/apigws/internal/loop"
 )
 
+// until waits for something that other goroutines do without delay, and reports whether it has come.
+func until(is func() bool) bool {
+	for range 10_000_000 {
+		if is() {
+			return true
+		}
+		runtime.Gosched()
+	}
+	return false
+}
+
 // The run loop is woken when it can see that the client ends: it may sleep for long afterwards.
 func TestEndComesBeforeItsWake(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -65,23 +76,25 @@ func TestOrderOfAHandover(t *testing.T) {
 		rotated := make(chan error, 1)
 		l.line.mu.Lock()
 		go func() { rotated <- l.Rotate(t.Context()) }()
-		for len(l.gw.Conns()) < 2 {
-			runtime.Gosched()
+		if !until(func() bool {
+			_, _, generation := l.status.now()
+			return generation == 2 && l.counters.rotations.Load() == 1
+		}) {
+			t.Error("the next connection has no generation, or the rotation is not counted, before it is in use")
 		}
 		yield()
-		if _, _, generation := l.status.now(); generation != 2 || l.counters.rotations.Load() != 1 {
-			t.Errorf("generation %d and %d rotations, before the next connection is in use",
-				generation, l.counters.rotations.Load())
-		}
 		if len(rotated) > 0 || retired.Load() {
 			t.Error("Rotate has returned or OnRetire runs, and the next connection is not in use")
 		}
 		l.status.mu.Lock()
 		l.line.mu.Unlock()
-		yield()
-		if conn := l.line.inUse(); conn == nil || conn.generation != 2 {
+		if !until(func() bool {
+			conn := l.line.inUse()
+			return conn != nil && conn.generation == 2
+		}) {
 			t.Error("the next connection is not in use before the state is told")
 		}
+		yield()
 		if len(rotated) > 0 || retired.Load() {
 			t.Error("Rotate has returned or OnRetire runs, and OnState was not told")
 		}
