@@ -241,3 +241,47 @@ func TestStateString(t *testing.T) {
 		}
 	}
 }
+
+// Once Close was called, nothing is written any more; the client has ended when Close returns.
+func TestWriteWhileClosing(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		clienttest.Only(t, gw).SetFaults(gatewaytest.Faults{Latency: time.Second})
+		clienttest.Write(t, c, "x")
+		go c.Close()
+		clienttest.Sleep(time.Second / 2)
+		start := time.Now()
+		err := c.Write(t.Context(), []byte("late"))
+		if !errors.Is(err, apigws.ErrNotSent) || !errors.Is(err, apigws.ErrClosed) || time.Since(start) != 0 {
+			t.Errorf("Write = %v after %v, want ErrClosed at once", err, time.Since(start))
+		}
+		if err := c.Err(); err != nil {
+			t.Errorf("Err = %v before the end", err)
+		}
+		<-c.Done()
+		if err := c.Err(); err != apigws.ErrClosed {
+			t.Errorf("Err = %v, want ErrClosed", err)
+		}
+	})
+}
+
+// Ready tells the end of its context alone if nothing has failed, and why the client has ended alone
+// if it has.
+func TestReadyTellsOneReason(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		gw.Hold(true)
+		c := clienttest.New(t, gw, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Ready(ctx); err != context.DeadlineExceeded {
+			t.Errorf("Ready = %v, want the end of its context", err)
+		}
+		gw.Hold(false)
+		gw.Refuse(404, -1)
+		var refused *apigws.HandshakeError
+		err := clienttest.New(t, gw, nil).Ready(t.Context())
+		if !errors.As(err, &refused) || strings.Contains(err.Error(), "last failure") {
+			t.Errorf("Ready = %v, want the 404", err)
+		}
+	})
+}

@@ -230,3 +230,21 @@ func TestContextsWhileOnStateBlocks(t *testing.T) {
 		close(release)
 	})
 }
+
+// An OnConnect that ends its goroutine has not returned nil: its connection is not used.
+func TestGoexitInOnConnectIsAFailure(t *testing.T) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, &apigws.Options{
+			Reconnect: clienttest.Every(time.Second),
+			OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+				if conn.Generation() == 1 {
+					runtime.Goexit()
+				}
+				return nil
+			},
+		})
+		if s := c.Stats(); s.Generation != 2 || s.ConnectErrors != 1 {
+			t.Errorf("stats: %+v, want a failure and the second connection", s)
+		}
+	})
+}

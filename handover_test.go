@@ -74,6 +74,19 @@ func TestRotationStallsWritesForOneRoundTrip(t *testing.T) {
 	})
 }
 
+// A rotation of a connection on which nothing is unacknowledged does not wait for a PONG, which some
+// gateways do not send.
+func TestRotationWithoutAnythingToProve(t *testing.T) {
+	clienttest.Bubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
+		c := clienttest.Dial(t, gw, nil)
+		start := time.Now()
+		clienttest.Rotate(t, c)
+		if took := time.Since(start); took != 0 {
+			t.Errorf("Rotate took %v", took)
+		}
+	})
+}
+
 // watched is a context that ends when it has been looked at often.
 type watched struct {
 	context.Context

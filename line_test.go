@@ -194,3 +194,17 @@ func TestLineRemembersTheLast(t *testing.T) {
 		t.Error("the last connection is forgotten")
 	}
 }
+
+// The end of a wait is told together with the last failure, unless that says the same.
+func TestWithLast(t *testing.T) {
+	end, refused := context.Canceled, &HandshakeError{StatusCode: 404}
+	if err := withLast(end, nil); err != end {
+		t.Errorf("without a failure: %v", err)
+	}
+	if err := withLast(end, errorf("OnConnect: %w", end)); err != end {
+		t.Errorf("with the same: %v", err)
+	}
+	if err := withLast(end, refused); !errors.Is(err, end) || !errors.Is(err, refused) {
+		t.Errorf("with another: %v", err)
+	}
+}

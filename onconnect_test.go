@@ -222,6 +222,9 @@ func TestOnConnectOnABreak(t *testing.T) {
 				if _, err := conn.Read(ctx); !errors.As(err, &closed) || closed.Code != 1011 {
 					t.Errorf("Read: %v", err)
 				}
+				if err := conn.ReadJSON(ctx, new(int)); !errors.As(err, &closed) {
+					t.Errorf("ReadJSON: %v", err)
+				}
 			}
 			if err := conn.Write(t.Context(), []byte("x")); !errors.As(err, &closed) || !errors.Is(err, apigws.ErrNotSent) {
 				t.Errorf("Write: %v", err)
@@ -359,5 +362,22 @@ func TestMessagesOfConnectionsThatNeverOpenAreBounded(t *testing.T) {
 		} else if s.MessagesReceived != int64(s.Unread)+s.Dropped {
 			t.Errorf("%d messages came, %d wait and %d were dropped", s.MessagesReceived, s.Unread, s.Dropped)
 		}
+	})
+}
+
+// A Read with a context of its own is not bound by the time of OnConnect.
+func TestOnConnectReadsBeyondItsTime(t *testing.T) {
+	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+		clienttest.Dial(t, gw, &apigws.Options{
+			HandshakeTimeout: time.Second,
+			OnConnect: func(_ context.Context, conn *apigws.Conn) error {
+				time.AfterFunc(10*time.Second, func() { gw.Conns()[0].Send([]byte("late")) })
+				if p, err := conn.Read(t.Context()); err != nil || string(p) != "late" {
+					t.Errorf("Read = %q, %v", p, err)
+				}
+				return nil
+			},
+		})
+		clienttest.Accepted(t, gw, 1)
 	})
 }

@@ -110,39 +110,52 @@ func TestOrderOfAHandover(t *testing.T) {
 }
 
 // A connection that a rotation has made, and that the run loop has not seen when the client is
-// closed, is ended, too. What it brought can be read.
+// closed or fails, is ended, too. What it brought can be read.
 func TestCloseWithAConnectionInHand(t *testing.T) {
-	onLaptop(t, Options{}, func(t *testing.T, l *laptop) {
-		l.gw.Hold(true)
-		go l.Rotate(t.Context())
-		time.Sleep(time.Second)
-		l.slow.Store(int64(10 * time.Second))
-		if err := l.Write(t.Context(), []byte("x")); err != nil { // which wakes the loop
-			t.Fatal(err)
-		}
-		time.Sleep(time.Second)
-		l.gw.Hold(false)
-		time.Sleep(time.Second)
-		conns := l.gw.Conns()
-		if len(conns) != 2 || l.Stats().Generation != 1 {
-			t.Fatalf("%d connections, and %+v", len(conns), l.Stats())
-		}
-		conns[1].Send([]byte("early"))
-		synctest.Wait()
-		l.slow.Store(0)
-		l.Close()
-		synctest.Wait()
-		if n := len(l.gw.Conns()); n != 0 {
-			t.Errorf("%d connections are open after Close", n)
-		}
-		var got []string
-		for p := range l.Messages(t.Context()) {
-			got = append(got, string(p))
-		}
-		if !slices.Contains(got, "early") {
-			t.Errorf("Read = %q, want the early message", got)
-		}
-	})
+	for _, end := range []string{"Close", "Retry"} {
+		opts := Options{Reconnect: Reconnect{Retry: func(error) bool { return false }}}
+		onLaptop(t, opts, func(t *testing.T, l *laptop) { closeInHand(t, l, end) })
+	}
+}
+
+func closeInHand(t *testing.T, l *laptop, end string) {
+	l.gw.Hold(true)
+	go l.Rotate(t.Context())
+	time.Sleep(time.Second)
+	l.slow.Store(int64(10 * time.Second))
+	if err := l.Write(t.Context(), []byte("x")); err != nil { // which wakes the loop
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	l.gw.Hold(false)
+	time.Sleep(time.Second)
+	conns := l.gw.Conns()
+	if len(conns) != 2 || l.Stats().Generation != 1 {
+		t.Fatalf("%d connections, and %+v", len(conns), l.Stats())
+	}
+	conns[1].Send([]byte("early"))
+	synctest.Wait()
+	l.slow.Store(0)
+	start := time.Now()
+	if end == "Retry" {
+		conns[0].Drop()
+		<-l.Done()
+	}
+	l.Close()
+	if took := time.Since(start); took > 15*time.Second {
+		t.Errorf("%s: the client ended after %v", end, took)
+	}
+	synctest.Wait()
+	if n := len(l.gw.Conns()); n != 0 {
+		t.Errorf("%d connections are open after Close", n)
+	}
+	var got []string
+	for p := range l.Messages(t.Context()) {
+		got = append(got, string(p))
+	}
+	if !slices.Contains(got, "early") {
+		t.Errorf("Read = %q, want the early message", got)
+	}
 }
 
 // The time that a machine has slept counts for Stable, and for the age that is logged.

@@ -224,7 +224,7 @@ func (l *life) handover(old, next *connection) bool {
 func (l *life) retire(conn *connection) {
 	c := l.client
 	c.tearing.Go(func() { // the end of the client stops it
-		if c.opts.OnRetire != nil && c.ctx.Err() == nil {
+		if c.opts.OnRetire != nil {
 			conn.call(c.ctx, &Conn{connection: conn, retired: true}, c.events.connectionRetired)
 		}
 		drain := time.NewTimer(c.opts.Reconnect.Drain)

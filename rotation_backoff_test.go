@@ -242,3 +242,25 @@ func TestRotateInVainLeavesNothing(t *testing.T) {
 		}
 	})
 }
+
+// A rotation by age that is refused is tried again as often as the policy says, and each failure is
+// logged.
+func TestRefusedRotationGivesUp(t *testing.T) {
+	clienttest.Bubble(t, nil, func(t *testing.T, gw *gatewaytest.Server) {
+		var log bytes.Buffer
+		opts := &apigws.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), Reconnect: clienttest.Waits(time.Minute)}
+		opts.Reconnect.RotateAfter = time.Hour
+		c := clienttest.Dial(t, gw, opts)
+		clienttest.Sleep(30 * time.Minute)
+		gw.Refuse(404, -1)
+		clienttest.Sleep(time.Hour)
+		clienttest.InState(t, c, apigws.StateOpen)
+		if n := c.Stats().Refused; n != 2 {
+			t.Errorf("%d attempts, want 2", n)
+		}
+		c.Close()
+		if n := strings.Count(log.String(), "rotation failed"); n != 2 {
+			t.Errorf("%d failures are logged, want 2:\n%s", n, &log)
+		}
+	})
+}

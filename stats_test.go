@@ -73,3 +73,36 @@ func TestStatesOfALossDuringARotation(t *testing.T) {
 		}
 	})
 }
+
+// Unproven counts what no PONG has acknowledged: on the connection, and with Resend also while there
+// is none.
+func TestStatsOfUnproven(t *testing.T) {
+	for _, resend := range []int{0, 1000} {
+		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
+			c := clienttest.Dial(t, gw, &apigws.Options{Resend: resend, Reconnect: clienttest.Every(time.Minute)})
+			unproven := func(want int) {
+				t.Helper()
+				if got := c.Stats().Unproven; got != want {
+					t.Errorf("Resend %d: %d messages are unproven, want %d", resend, got, want)
+				}
+			}
+			clienttest.Only(t, gw).FreezeIn(true)
+			clienttest.Write(t, c, "1", "2", "3")
+			unproven(3)
+			clienttest.Only(t, gw).FreezeIn(false)
+			if err := c.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+			unproven(0)
+			clienttest.Only(t, gw).FreezeIn(true)
+			clienttest.Write(t, c, "4", "5")
+			clienttest.Only(t, gw).Drop()
+			clienttest.Sleep(time.Second)
+			if resend == 0 {
+				unproven(0) // they are unconfirmed now
+			} else {
+				unproven(2)
+			}
+		})
+	}
+}
