@@ -82,20 +82,23 @@ func (conn *Conn) Read(ctx context.Context) ([]byte, error) {
 // read, go to Client.Read, in order. match is called once for each message, on the goroutine of the
 // caller, and must not keep it. Cancelling ctx does not cost the connection.
 func (conn *Conn) ReadMatch(ctx context.Context, match func([]byte) bool) ([]byte, error) {
-	return conn.pop(ctx, func(q *queue.Queue, ctx context.Context, closed <-chan struct{}) (queue.Item, bool) {
-		return q.PopMatch(ctx, closed, match)
+	return conn.pop(ctx, func(q *queue.Queue, ctx context.Context) (queue.Item, bool) {
+		return q.PopMatch(ctx, match)
 	})
 }
 
 func (conn *Conn) pop(ctx context.Context,
-	pop func(*queue.Queue, context.Context, <-chan struct{}) (queue.Item, bool)) ([]byte, error) {
+	pop func(*queue.Queue, context.Context) (queue.Item, bool)) ([]byte, error) {
 	switch {
 	case conn.returned.Load():
 		return nil, errConnUsedLate
 	case conn.retired:
 		return nil, errConnRetired
 	}
-	item, ok := pop(conn.connection.early, ctx, conn.usable.Done())
+	either, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(conn.usable, cancel)()
+	item, ok := pop(conn.connection.early, either)
 	if ok {
 		return conn.connection.client.opts.message(item)
 	}

@@ -116,7 +116,7 @@ func (e *events) isReply(s *session.Session, p []byte) (reply bool) {
 // gatewayError lets OnGatewayError have the next error frame.
 func (e *events) gatewayError() {
 	c := e.client
-	if item, ok := c.errors.Pop(context.Background(), c.ctx.Done()); ok {
+	if item, ok := c.errors.Pop(context.Background()); ok {
 		c.opts.OnGatewayError(c, (*GatewayError)(errorframe.Parse(item.Data)))
 	}
 }

@@ -24,7 +24,7 @@ import (
 // to acknowledge something (Flush, Ping, Close, a Write with Options.Resend), up to 4 MiB are
 // taken, since the acknowledgement may be behind them.
 func (c *Client) Read(ctx context.Context) ([]byte, error) {
-	if item, ok := c.queue.Pop(ctx, c.done); ok {
+	if item, ok := c.queue.Pop(ctx); ok {
 		return c.opts.message(item)
 	}
 	if err := ctx.Err(); err != nil {

@@ -61,6 +61,7 @@ func (l *life) first() *connection {
 // finish is the end of a client: its end was called.
 func (l *life) finish() {
 	c := l.client
+	defer c.queue.End() // when Err says why
 	defer close(c.done) // when all is said
 	c.tearing.Wait()
 	closeErr := c.losses.peek() // a Flush still reports the losses, too: Close may never be called

@@ -74,7 +74,7 @@ func fill(t *testing.T, q *Queue, n int, s string) {
 func rest(q *Queue) string {
 	var all []string
 	for {
-		it, ok := q.Pop(ended, nil)
+		it, ok := q.Pop(ended)
 		if !ok {
 			return strings.Join(all, " ")
 		}
@@ -139,13 +139,13 @@ func pushing(t *testing.T, q *Queue, it Item) (c call[*Queue], stop func()) {
 // popping begins a Pop that ends with the test at the latest. It returns the Data, and "none" for
 // none.
 func popping(t *testing.T, q *Queue) call[string] {
-	return begin("Pop", func() string { return text(q.Pop(t.Context(), nil)) })
+	return begin("Pop", func() string { return text(q.Pop(t.Context())) })
 }
 
 // matching begins a PopMatch for an item whose Data is s.
 func matching(t *testing.T, q *Queue, s string) call[string] {
 	return begin("PopMatch", func() string {
-		return text(q.PopMatch(t.Context(), nil, func(p []byte) bool { return string(p) == s }))
+		return text(q.PopMatch(t.Context(), func(p []byte) bool { return string(p) == s }))
 	})
 }
 

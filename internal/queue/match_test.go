@@ -16,11 +16,11 @@ func TestPopMatchOrder(t *testing.T) {
 		for _, s := range strings.Fields("a b c d e") {
 			tryOne(q, item(s))
 		}
-		it, ok := q.PopMatch(ended, nil, func(p []byte) bool { return p[0] >= 'c' })
+		it, ok := q.PopMatch(ended, func(p []byte) bool { return p[0] >= 'c' })
 		want(t, "first that matches", text(it, ok), "c")
-		it, ok = q.PopMatch(ended, nil, anything)
+		it, ok = q.PopMatch(ended, anything)
 		want(t, "first of all", text(it, ok), "a")
-		it, ok = q.PopMatch(ended, nil, func(p []byte) bool { return p[0] == 'x' })
+		it, ok = q.PopMatch(ended, func(p []byte) bool { return p[0] == 'x' })
 		want(t, "no match", text(it, ok), "none")
 		want(t, "Len", q.Len(), 3)
 		atRest(t, q)
@@ -33,12 +33,12 @@ func TestPopMatchNotSkipped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
 		tryOne(q, Item{Size: 5})
-		it, ok := q.PopMatch(ended, nil, anything)
+		it, ok := q.PopMatch(ended, anything)
 		want(t, "PopMatch", text(it, ok), "none")
 		tryOne(q, item("")) // is no news
-		it, ok = q.PopMatch(ended, nil, anything)
+		it, ok = q.PopMatch(ended, anything)
 		want(t, "PopMatch", text(it, ok), "")
-		if it, ok = q.Pop(ended, nil); !ok || !it.Skipped() || it.Size != 5 {
+		if it, ok = q.Pop(ended); !ok || !it.Skipped() || it.Size != 5 {
 			t.Errorf("Pop: %v, %v, want the news", it, ok)
 		}
 	})
@@ -50,7 +50,7 @@ func TestPopMatchWaits(t *testing.T) {
 		q := New()
 		var seen []string
 		a := begin("PopMatch", func() string {
-			return text(q.PopMatch(t.Context(), nil, func(p []byte) bool {
+			return text(q.PopMatch(t.Context(), func(p []byte) bool {
 				seen = append(seen, string(p))
 				return string(p) == "a"
 			}))
@@ -93,7 +93,7 @@ func takeUnlocked(t *testing.T, q *Queue) string {
 		return "none"
 	}
 	q.mu.Unlock()
-	return text(q.Pop(ended, nil))
+	return text(q.Pop(ended))
 }
 
 // match may use the queue, and others may take items while it runs.
@@ -103,7 +103,7 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 			q := New()
 			tryOne(q, item("a"))
 			tryOne(q, item("b"))
-			it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
+			it, ok := q.PopMatch(ended, func(p []byte) bool {
 				if string(p) == "a" {
 					want(t, "Pop", takeUnlocked(t, q), "a")
 				}
@@ -117,7 +117,7 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			q := New()
 			tryOne(q, item("a"))
-			it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
+			it, ok := q.PopMatch(ended, func(p []byte) bool {
 				want(t, "Pop", takeUnlocked(t, q), "a")
 				return true
 			})
@@ -131,7 +131,7 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 				tryOne(q, item(s))
 			}
 			var seen []string
-			it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
+			it, ok := q.PopMatch(ended, func(p []byte) bool {
 				seen = append(seen, string(p))
 				if string(p) != "3" {
 					takeUnlocked(t, q)
@@ -148,7 +148,7 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 			q, next := New(), New()
 			tryOne(q, item("a"))
 			c := begin("PopMatch", func() string {
-				return text(q.PopMatch(t.Context(), nil, func([]byte) bool {
+				return text(q.PopMatch(t.Context(), func([]byte) bool {
 					if q.mu.TryLock() {
 						q.mu.Unlock()
 						q.MoveTo(next)
@@ -157,7 +157,7 @@ func TestPopMatchWhileOthersTake(t *testing.T) {
 				}))
 			})
 			c.waits(t)
-			want(t, "in the next queue", text(next.Pop(ended, nil)), "a")
+			want(t, "in the next queue", text(next.Pop(ended)), "a")
 		})
 	})
 }
@@ -168,7 +168,7 @@ func TestPopMatchCopies(t *testing.T) {
 		q := New()
 		tryOne(q, item("a"))
 		tryOne(q, item("b"))
-		it, ok := q.PopMatch(ended, nil, func(p []byte) bool {
+		it, ok := q.PopMatch(ended, func(p []byte) bool {
 			b := p[0] == 'b'
 			p[0] = 'x'
 			return b
@@ -191,7 +191,7 @@ func TestPopMatchEndsGoroutine(t *testing.T) {
 			go func() {
 				defer close(ended)
 				defer func() { recover() }()
-				q.PopMatch(t.Context(), nil, func([]byte) bool {
+				q.PopMatch(t.Context(), func([]byte) bool {
 					if q.mu.TryLock() {
 						q.mu.Unlock()
 						end()
@@ -219,7 +219,7 @@ func TestPopMatchWidens(t *testing.T) {
 
 		ctx, cancel := context.WithCancel(t.Context())
 		nothing := func([]byte) bool { return false }
-		c = begin("PopMatch", func() string { return text(q.PopMatch(ctx, nil, nothing)) })
+		c = begin("PopMatch", func() string { return text(q.PopMatch(ctx, nothing)) })
 		next := New()
 		q.MoveTo(next)
 		want(t, "widened", next.wide, 1)

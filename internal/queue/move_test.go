@@ -9,7 +9,7 @@ func TestMoveTo(t *testing.T) {
 		tryOne(next, item("1"))
 		fill(t, q, Messages-1, "-")
 		tryOne(q, item("2"))
-		q.Pop(ended, nil) // so that its items do not begin at the beginning
+		q.Pop(ended) // so that its items do not begin at the beginning
 		tryOne(q, item("3"))
 		a, _ := pushing(t, q, item("4"))
 		b, _ := pushing(t, q, item("5"))
@@ -57,7 +57,7 @@ func TestMoveToWakes(t *testing.T) {
 			q, next := New(), New()
 			tryOne(q, sized(10))
 			p, _ := pushing(t, q, sized(Bytes))
-			q.Pop(ended, nil) // p is in; another one waits
+			q.Pop(ended) // p is in; another one waits
 			p.returns(t)
 			p, _ = pushing(t, q, item("a"))
 			p.waits(t)
@@ -111,8 +111,8 @@ func TestMoveToChain(t *testing.T) {
 		a.MoveTo(b)
 		want(t, "Len", c.Len(), Messages)
 		want(t, "Full", a.Full(), true)
-		c.Pop(ended, nil)
-		c.Pop(ended, nil)
+		c.Pop(ended)
+		c.Pop(ended)
 		same(t, "next queue", p.returns(t), c)
 		same(t, "next queue", pushNow(a, "2"), c)
 		want(t, "rest", rest(c), "1 2")
@@ -130,7 +130,7 @@ func TestPopOfMoved(t *testing.T) {
 		pushNow(q, "a")
 		p.waits(t)
 		m.waits(t)
-		want(t, "Pop", text(q.Pop(ended, nil)), "none")
+		want(t, "Pop", text(q.Pop(ended)), "none")
 		want(t, "Len", next.Len(), 2)
 	})
 }

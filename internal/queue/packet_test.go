@@ -77,7 +77,7 @@ func TestPushMany(t *testing.T) {
 			for range 2 {
 				first.waits(t)
 				want(t, "TryPush", tryOne(q, item("x")), false)
-				q.Pop(ended, nil)
+				q.Pop(ended)
 				want(t, "Len", q.Len(), Messages)
 			}
 			want(t, "dropped", first.returns(t), 0)
@@ -95,7 +95,7 @@ func TestPushManyStopped(t *testing.T) {
 		q := New()
 		fill(t, q, Messages, "-")
 		c, stop := pushingAll(t, q, items("a b c"))
-		q.Pop(ended, nil)
+		q.Pop(ended)
 		c.waits(t)
 		stop()
 		want(t, "dropped", c.returns(t), 0)
@@ -113,7 +113,7 @@ func TestPushManyDropped(t *testing.T) {
 		packet := []Item{item("a"), sized(WideBytes), sized(WideBytes), item("b")}
 		_, dropped := q.Push(packet, closed)
 		want(t, "dropped", dropped, 2)
-		q.Pop(ended, nil)
+		q.Pop(ended)
 		want(t, "in the queue", rest(q), "a b")
 		atRest(t, q)
 	})
@@ -130,7 +130,7 @@ func TestMoveToWhileManyArePushed(t *testing.T) {
 		q = next
 		c.waits(t)
 		for range 3 {
-			q.Pop(ended, nil) // b is in
+			q.Pop(ended) // b is in
 		}
 		c.waits(t)
 		stop()
@@ -149,7 +149,7 @@ func TestOverfullCountsEachItem(t *testing.T) {
 		want(t, "Full", q.Full(), true)
 		want(t, "Overfull while three wait that have wide room", q.Overfull(), false)
 		for range Messages {
-			q.Pop(ended, nil)
+			q.Pop(ended)
 		}
 		want(t, "Len", q.Len(), 1)
 		want(t, "Overfull while two of them wait", q.Overfull(), false)

@@ -19,7 +19,7 @@ func TestOrder(t *testing.T) {
 				}
 			}
 			for range round % 11 {
-				it, ok := q.Pop(ended, nil)
+				it, ok := q.Pop(ended)
 				if !ok {
 					break
 				}
@@ -103,7 +103,7 @@ func TestPopAfterOthers(t *testing.T) {
 		want(t, "Pop", c.returns(t), "a")
 
 		ctx, cancel := context.WithCancel(t.Context())
-		c = begin("Pop", func() string { return text(q.Pop(ctx, nil)) })
+		c = begin("Pop", func() string { return text(q.Pop(ctx)) })
 		inVain(c)
 		cancel()
 		want(t, "Pop that is cancelled", c.returns(t), "none")
@@ -138,60 +138,79 @@ func TestAboutToWait(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				q := New()
 				ctx := &hook{Context: t.Context(), f: func() { pushFunc(q) }}
-				want(t, "Pop", text(q.Pop(ctx, nil)), "a")
+				want(t, "Pop", text(q.Pop(ctx)), "a")
 				ctx = &hook{Context: t.Context(), f: func() { pushFunc(q) }}
-				want(t, "PopMatch", text(q.PopMatch(ctx, nil, anything)), "a")
+				want(t, "PopMatch", text(q.PopMatch(ctx, anything)), "a")
 				atRest(t, q)
 			})
 		})
 	}
 }
 
-// What is there is returned although ctx has ended or closed is closed; only then are they obeyed.
+// What is there is returned although ctx or the queue has ended; only then are they obeyed.
 func TestPopEnds(t *testing.T) {
-	pops := map[string]func(q *Queue, ctx context.Context, closed <-chan struct{}) (Item, bool){
+	pops := map[string]func(q *Queue, ctx context.Context) (Item, bool){
 		"Pop": (*Queue).Pop,
-		"PopMatch": func(q *Queue, ctx context.Context, closed <-chan struct{}) (Item, bool) {
-			return q.PopMatch(ctx, closed, func([]byte) bool { return true })
+		"PopMatch": func(q *Queue, ctx context.Context) (Item, bool) {
+			return q.PopMatch(ctx, func([]byte) bool { return true })
 		},
 	}
-	ends := map[string]func(t *testing.T) (ctx context.Context, closed <-chan struct{}, end func()){
-		"ctx": func(t *testing.T) (context.Context, <-chan struct{}, func()) {
-			ctx, cancel := context.WithCancel(t.Context())
-			return ctx, nil, cancel
-		},
-		"closed": func(t *testing.T) (context.Context, <-chan struct{}, func()) {
-			closed := make(chan struct{})
-			return t.Context(), closed, func() { close(closed) }
-		},
+	ends := map[string]func(t *testing.T, q *Queue) (ctx context.Context, end func()){
+		"ctx": func(t *testing.T, _ *Queue) (context.Context, func()) { return context.WithCancel(t.Context()) },
+		"End": func(t *testing.T, q *Queue) (context.Context, func()) { return t.Context(), q.End },
 	}
 	for popName, popFunc := range pops {
 		for endName, endFunc := range ends {
 			t.Run(popName+"/"+endName, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					q := New()
-					ctx, closed, end := endFunc(t)
+					ctx, end := endFunc(t, q)
 					end()
 					tryOne(q, item("a"))
-					want(t, "ended before", text(popFunc(q, ctx, closed)), "a")
-					want(t, "ended before, nothing there", text(popFunc(q, ctx, closed)), "none")
+					want(t, "ended before", text(popFunc(q, ctx)), "a")
+					want(t, "ended before, nothing there", text(popFunc(q, ctx)), "none")
 
-					ctx, closed, end = endFunc(t)
-					c := begin(popName, func() string { return text(popFunc(q, ctx, closed)) })
-					c.waits(t)
+					q = New()
+					ctx, end = endFunc(t, q)
+					var calls []call[string]
+					for range 3 {
+						c := begin(popName, func() string { return text(popFunc(q, ctx)) })
+						c.waits(t)
+						calls = append(calls, c)
+					}
 					end()
-					want(t, "ended while waiting", c.returns(t), "none")
-
-					ctx, closed, end = endFunc(t)
-					c = begin(popName, func() string { return text(popFunc(q, ctx, closed)) })
-					q.mu.Lock()
-					end() // the call is woken by this, and cannot go on before Unlock
-					q.add(&Item{Data: []byte("b")})
-					q.mu.Unlock()
-					want(t, "ended when an item came", c.returns(t), "b")
+					for _, c := range calls {
+						want(t, "ended while waiting", c.returns(t), "none")
+					}
+					atRest(t, q)
 				})
 			})
 		}
+	}
+}
+
+// A call that its ctx wakes returns what has come meanwhile.
+func TestPopEndsWhenAnItemComes(t *testing.T) {
+	pops := map[string]func(q *Queue, ctx context.Context) (Item, bool){
+		"Pop": (*Queue).Pop,
+		"PopMatch": func(q *Queue, ctx context.Context) (Item, bool) {
+			return q.PopMatch(ctx, func([]byte) bool { return true })
+		},
+	}
+	for name, popFunc := range pops {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				q := New()
+				ctx, cancel := context.WithCancel(t.Context())
+				c := begin(name, func() string { return text(popFunc(q, ctx)) })
+				c.waits(t)
+				q.mu.Lock()
+				cancel() // the call is woken by this, and cannot go on before Unlock
+				q.add(&Item{Data: []byte("b")})
+				q.mu.Unlock()
+				want(t, "Pop", c.returns(t), "b")
+			})
+		})
 	}
 }
 
@@ -201,13 +220,13 @@ func TestMemory(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := New()
 		tryOne(q, item("a"))
-		q.Pop(ended, nil)
+		q.Pop(ended)
 		if q.ready != nil || q.news != nil || q.spare != nil {
 			t.Error("a queue in which nobody has waited holds what is for those who wait")
 		}
 		if got := testing.AllocsPerRun(1000, func() {
 			tryOne(q, Item{})
-			q.Pop(ended, nil)
+			q.Pop(ended)
 		}); got != 0 {
 			t.Errorf("%v allocations a message, want 0", got)
 		}
@@ -226,7 +245,7 @@ func BenchmarkPushPop(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		tryOne(q, it)
-		q.Pop(ctx, nil)
+		q.Pop(ctx)
 	}
 }
 
@@ -252,7 +271,7 @@ func BenchmarkPackets(b *testing.B) {
 	}()
 	b.ReportAllocs()
 	for b.Loop() {
-		q.Pop(b.Context(), nil)
+		q.Pop(b.Context())
 	}
 	close(stop)
 	<-ended

@@ -62,11 +62,11 @@ func TestRoomAfterPop(t *testing.T) {
 		for range 3 {
 			want(t, "room for Bytes", tryOne(q, sized(Bytes)), true)
 			want(t, "room for more", tryOne(q, sized(1)), false)
-			q.Pop(ended, nil)
+			q.Pop(ended)
 		}
 		tryOne(q, item("x"))
 		want(t, "room beside one byte", tryOne(q, sized(Bytes-1)), true)
-		q.PopMatch(ended, nil, func(p []byte) bool { return len(p) > 1 })
+		q.PopMatch(ended, func(p []byte) bool { return len(p) > 1 })
 		want(t, "room beside one byte, again", tryOne(q, sized(Bytes-1)), true)
 	})
 }
@@ -77,8 +77,8 @@ func TestPushWaitsForRoom(t *testing.T) {
 		there int
 		room  func(*Queue)
 	}{
-		"Pop":      {Messages, func(q *Queue) { q.Pop(ended, nil) }},
-		"PopMatch": {Messages, func(q *Queue) { q.PopMatch(ended, nil, func([]byte) bool { return true }) }},
+		"Pop":      {Messages, func(q *Queue) { q.Pop(ended) }},
+		"PopMatch": {Messages, func(q *Queue) { q.PopMatch(ended, func([]byte) bool { return true }) }},
 		"Widen":    {Messages, (*Queue).Widen},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestPushInOrder(t *testing.T) {
 			small, _ := pushing(t, q, item("b"))
 			small.waits(t)
 			want(t, "TryPush before those who wait", tryOne(q, item("x")), false)
-			q.Pop(ended, nil)
+			q.Pop(ended)
 			large.returns(t) // and with it the one behind it, which fits, too
 			small.returns(t)
 			want(t, "in the queue", rest(q), "\x00\x00 b")
@@ -128,7 +128,7 @@ func TestOnePopManyPushes(t *testing.T) {
 			c, _ := pushing(t, q, item(fmt.Sprint(i)))
 			pushes = append(pushes, c)
 		}
-		q.Pop(ended, nil)
+		q.Pop(ended)
 		for _, c := range pushes {
 			c.returns(t)
 		}
@@ -147,12 +147,12 @@ func TestPushStopped(t *testing.T) {
 		stop()
 		same(t, "next queue", b.returns(t), q)
 		want(t, "Len", q.Len(), Messages+1)
-		q.Pop(ended, nil) // what was added without room counts
+		q.Pop(ended) // what was added without room counts
 		a.waits(t)
-		q.Pop(ended, nil)
+		q.Pop(ended)
 		a.returns(t)
 		c.waits(t)
-		q.Pop(ended, nil)
+		q.Pop(ended)
 		c.returns(t)
 		want(t, "in the queue", rest(q), "b a c")
 		atRest(t, q)
@@ -245,14 +245,14 @@ func TestPushAllocations(t *testing.T) {
 		a := items("a")
 		if n := testing.AllocsPerRun(1000, func() {
 			q.Push(a, stop)
-			q.Pop(ended, nil)
+			q.Pop(ended)
 		}); n != 0 {
 			t.Errorf("%v allocations, want 0", n)
 		}
 		rest(q)
 		if n := testing.AllocsPerRun(1000, func() {
 			q.Push(a, nil)
-			q.Pop(ended, nil)
+			q.Pop(ended)
 		}); n != 0 {
 			t.Errorf("%v allocations where there is room, want 0", n)
 		}
@@ -288,9 +288,9 @@ func TestWidenIsCounted(t *testing.T) {
 		want(t, "Len", q.Len(), Messages+1)
 		a, _ := pushing(t, q, item("a"))
 		a.waits(t)
-		q.Pop(ended, nil)
+		q.Pop(ended)
 		a.waits(t) // what was taken in before counts
-		q.Pop(ended, nil)
+		q.Pop(ended)
 		a.returns(t)
 
 		defer func() {

@@ -67,6 +67,7 @@ type Queue struct {
 	pushers []*push       // calls of Push that wait for room, in order
 	spare   *push         // for the next Push that waits
 	sequel  *Queue        // set by MoveTo
+	ended   bool          // set by End
 }
 
 // An entry is an item in a queue. Numbers grow along the queue.
@@ -142,14 +143,14 @@ func (q *Queue) Push(items []Item, stop <-chan struct{}) (next *Queue, dropped i
 	return q, dropped
 }
 
-// Pop takes the first item. It waits for one until ctx has ended or closed is closed. What is there
-// is returned even then: ok is false only when nothing is left. After MoveTo nothing comes any
-// more.
-func (q *Queue) Pop(ctx context.Context, closed <-chan struct{}) (it Item, ok bool) {
+// Pop takes the first item. It waits for one until ctx or the queue has ended. What is there is
+// returned even then: ok is false only when nothing is left. After MoveTo nothing comes any more.
+func (q *Queue) Pop(ctx context.Context) (it Item, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for ended := false; q.head == len(q.items); {
-		if ended {
+	for late := false; q.head == len(q.items); {
+		if late || q.ended {
+			q.settle() // the token of the end is for the next call, too
 			return Item{}, false
 		}
 		if q.ready == nil {
@@ -157,12 +158,10 @@ func (q *Queue) Pop(ctx context.Context, closed <-chan struct{}) (it Item, ok bo
 		}
 		q.poppers++
 		q.mu.Unlock()
-		select {
+		select { // a third channel would cost each call that waits a larger stack
 		case <-q.ready:
 		case <-ctx.Done():
-			ended = true
-		case <-closed:
-			ended = true
+			late = true
 		}
 		q.mu.Lock()
 		q.poppers--
@@ -171,15 +170,21 @@ func (q *Queue) Pop(ctx context.Context, closed <-chan struct{}) (it Item, ok bo
 	return it, true
 }
 
+// End ends the calls of Pop and PopMatch that find nothing: those that wait now, and later ones.
+func (q *Queue) End() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	q.settle()
+}
+
 // PopMatch takes the first message whose Data matches, and leaves the other items where they are.
 // It waits for more as Pop does. The queue is widened meanwhile, because what matches may be behind
 // more items than there is normally room for.
 //
 // match is called once for each item and without the lock, with a copy that is overwritten after it
 // has returned: another call may take the item meanwhile, and own its Data.
-func (q *Queue) PopMatch(
-	ctx context.Context, closed <-chan struct{}, match func([]byte) bool,
-) (it Item, ok bool) {
+func (q *Queue) PopMatch(ctx context.Context, match func([]byte) bool) (it Item, ok bool) {
 	q.Widen()
 	defer q.Narrow()
 	q.mu.Lock()
@@ -187,7 +192,7 @@ func (q *Queue) PopMatch(
 	var (
 		next   uint64 // number of the first item not looked at
 		copied []byte
-		ended  bool
+		late   bool
 	)
 	for {
 		if i := q.find(next); i < len(q.items) {
@@ -206,7 +211,7 @@ func (q *Queue) PopMatch(
 			}
 			continue // another call has taken it
 		}
-		if ended {
+		if late || q.ended {
 			return Item{}, false
 		}
 		if q.news == nil {
@@ -217,9 +222,7 @@ func (q *Queue) PopMatch(
 		select {
 		case <-news:
 		case <-ctx.Done():
-			ended = true
-		case <-closed:
-			ended = true
+			late = true
 		}
 		q.mu.Lock()
 	}
@@ -326,7 +329,7 @@ func (q *Queue) settle() {
 		q.pushers = slices.Delete(q.pushers, 0, 1)
 		p.added <- struct{}{}
 	}
-	if q.poppers > 0 && q.len() > 0 {
+	if q.poppers > 0 && (q.len() > 0 || q.ended) {
 		select {
 		case q.ready <- struct{}{}:
 		default: // the token is there

@@ -15,7 +15,6 @@ func TestStress(t *testing.T) {
 		const connections, items, takers = 8, 3000, 4
 		var (
 			q         = New()
-			finished  = make(chan struct{})
 			never     = make(chan struct{})
 			pushers   sync.WaitGroup
 			consumers sync.WaitGroup
@@ -63,9 +62,9 @@ func TestStress(t *testing.T) {
 					var it Item
 					var ok bool
 					if n%2 == 0 {
-						it, ok = q.Pop(t.Context(), finished)
+						it, ok = q.Pop(t.Context())
 					} else {
-						it, ok = q.PopMatch(t.Context(), finished, func(p []byte) bool { return p[7]%2 == 0 })
+						it, ok = q.PopMatch(t.Context(), func(p []byte) bool { return p[7]%2 == 0 })
 					}
 					if !ok {
 						return
@@ -82,7 +81,7 @@ func TestStress(t *testing.T) {
 			})
 		}
 		pushers.Wait()
-		close(finished)
+		q.End()
 		consumers.Wait()
 		want(t, "Len", q.Len(), 0)
 		for c := range uint32(connections) {

@@ -302,11 +302,11 @@ func (r *rig) sending(s string, kind Kind) <-chan result {
 // pop returns the messages that have come, without waiting for more.
 func (r *rig) pop() []string {
 	var all []string
-	ended := make(chan struct{})
-	close(ended)
+	ended, end := context.WithCancel(context.Background())
+	end()
 	for {
 		synctest.Wait()
-		it, ok := r.queue.Pop(context.Background(), ended)
+		it, ok := r.queue.Pop(ended)
 		if !ok {
 			return all
 		}

@@ -293,7 +293,7 @@ func TestHold(t *testing.T) {
 		opened := time.Now()
 		time.Sleep(time.Second)
 		popped := done(func() string {
-			it, _ := r.queue.Pop(context.Background(), nil)
+			it, _ := r.queue.Pop(context.Background())
 			return string(it.Data)
 		})
 		r.link.bring(text("before"), text("hold"), text("after"))

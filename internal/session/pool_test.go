@@ -126,7 +126,7 @@ func TestMessagesAreRecycled(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := begin(t, config())
 		r.link.bring(text("short"))
-		it, _ := r.queue.Pop(context.Background(), r.Dead())
+		it, _ := r.queue.Pop(context.Background())
 		if string(it.Data) != "short" || cap(it.Data) < 1<<minClass {
 			t.Errorf("%q, with room for %d bytes", it.Data, cap(it.Data))
 		}

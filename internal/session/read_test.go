@@ -45,7 +45,7 @@ func TestMessagesAreAnnounced(t *testing.T) {
 				r := begin(t, config(), stuck)
 				r.sending("x", Untracked) // so that no answer leaves
 				popped := done(func() string {
-					it, _ := r.queue.Pop(context.Background(), nil)
+					it, _ := r.queue.Pop(context.Background())
 					return string(it.Data)
 				})
 				r.link.bring(text("a"), test.behind)
@@ -68,7 +68,7 @@ func TestMessagesAreAnnouncedAtTheEnd(t *testing.T) {
 		}
 		r := begin(t, cfg)
 		popped := done(func() string {
-			it, _ := r.queue.Pop(context.Background(), nil)
+			it, _ := r.queue.Pop(context.Background())
 			return string(it.Data)
 		})
 		r.link.bring(text("a"), text("exit"))
@@ -126,10 +126,10 @@ func TestTooLarge(t *testing.T) {
 		r := begin(t, cfg)
 		r.link.bring(text("12345"), text("1234"))
 		synctest.Wait()
-		ended := make(chan struct{})
-		close(ended)
-		first, _ := r.queue.Pop(context.Background(), ended)
-		second, _ := r.queue.Pop(context.Background(), ended)
+		ended, end := context.WithCancel(context.Background())
+		end()
+		first, _ := r.queue.Pop(ended)
+		second, _ := r.queue.Pop(ended)
 		if !first.Skipped() || first.Size != 5 {
 			t.Errorf("%+v", first)
 		}
