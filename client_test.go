@@ -265,8 +265,8 @@ func TestWriteWhileClosing(t *testing.T) {
 	})
 }
 
-// Ready tells the end of its context alone if nothing has failed, and why the client has ended alone
-// if it has.
+// Ready tells the end of its context alone if nothing has failed, and why the client has ended
+// alone if it has.
 func TestReadyTellsOneReason(t *testing.T) {
 	clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
 		gw.Hold(true)

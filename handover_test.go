@@ -74,8 +74,8 @@ func TestRotationStallsWritesForOneRoundTrip(t *testing.T) {
 	})
 }
 
-// A rotation of a connection on which nothing is unacknowledged does not wait for a PONG, which some
-// gateways do not send.
+// A rotation of a connection on which nothing is unacknowledged does not wait for a PONG, which
+// some gateways do not send.
 func TestRotationWithoutAnythingToProve(t *testing.T) {
 	clienttest.Bubble(t, &gatewaytest.Config{SilentPings: true}, func(t *testing.T, gw *gatewaytest.Server) {
 		c := clienttest.Dial(t, gw, nil)

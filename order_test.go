@@ -17,7 +17,8 @@ import (
 	"github.com/apigws/apigws/internal/loop"
 )
 
-// until waits for something that other goroutines do without delay, and reports whether it has come.
+// until waits for something that other goroutines do without delay, and reports whether it has
+// come.
 func until(is func() bool) bool {
 	for range 10_000_000 {
 		if is() {

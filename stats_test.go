@@ -74,8 +74,8 @@ func TestStatesOfALossDuringARotation(t *testing.T) {
 	})
 }
 
-// Unproven counts what no PONG has acknowledged: on the connection, and with Resend also while there
-// is none.
+// Unproven counts what no PONG has acknowledged: on the connection, and with Resend also while
+// there is none.
 func TestStatsOfUnproven(t *testing.T) {
 	for _, resend := range []int{0, 1000} {
 		clienttest.Bubble(t, clienttest.Silent(), func(t *testing.T, gw *gatewaytest.Server) {
