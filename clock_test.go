@@ -98,18 +98,23 @@ func TestSuspendedPastTheLimitRotates(t *testing.T) {
 	})
 }
 
-// A rotation that is due after a sleep, and refused, is tried again after a wait.
+// A rotation that is due after a sleep, and refused, is tried again after a wait, if at all.
 func TestSuspendedPastTheLimitAndRefused(t *testing.T) {
-	opts := Options{Reconnect: Reconnect{Backoff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Minute) }}}
-	onLaptop(t, opts, func(t *testing.T, l *laptop) {
-		l.gw.Refuse(404, -1)
-		l.suspend(3 * time.Hour)
-		time.Sleep(10*time.Minute + 30*time.Second)
-		if n := l.Stats().Refused; n != 11 {
-			t.Errorf("%d attempts in ten minutes and a half, want one each minute", n)
-		}
-		l.live(t, 1)
-	})
+	for want, policy := range map[int64]backoff.BackOff{
+		1:  &backoff.StopBackOff{},
+		11: backoff.NewConstantBackOff(time.Minute),
+	} {
+		opts := Options{Reconnect: Reconnect{Backoff: func() backoff.BackOff { return policy }}}
+		onLaptop(t, opts, func(t *testing.T, l *laptop) {
+			l.gw.Refuse(404, -1)
+			l.suspend(3 * time.Hour)
+			time.Sleep(10*time.Minute + 30*time.Second)
+			if n := l.Stats().Refused; n != want {
+				t.Errorf("%d attempts in ten minutes and a half, want %d", n, want)
+			}
+			l.live(t, 1)
+		})
+	}
 }
 
 // Sleep adds up: three naps of forty minutes make a connection old.
