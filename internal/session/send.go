@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/apigws/apigws/internal/window"
 	"github.com/apigws/apigws/internal/ws"
 )
 
@@ -34,14 +33,10 @@ const (
 // the next one: the first of them leads the batch, waits for its turn and writes it; the others
 // follow it. A lone writer writes at once, on its own goroutine.
 type sender struct {
-	stream  io.Writer
-	frame   int // bytes of payload per frame, at most
-	timeout time.Duration
-	window  *window.Window // where tracked messages are kept; nil: nowhere
-	pings   *atomic.Int64  // counts PINGs
-	reads   *atomic.Int64  // how often bytes came in
-	late    func()         // ends the session: a write took too long
-	first   func()         // a message was written that no PING follows; never with a window
+	cfg    *Config
+	stream io.Writer
+	reads  *atomic.Int64 // how often bytes came in
+	late   func()        // ends the session: a write took too long
 
 	turn chan struct{} // holds a token while somebody writes to stream
 
@@ -90,7 +85,7 @@ func (s *sender) message(ctx context.Context, p []byte, kind Kind) (Outcome, err
 		return NotSent, err
 	}
 	b, leads := s.join()
-	b.buf = ws.AppendMessage(b.buf, p, s.frame, &s.keys)
+	b.buf = ws.AppendMessage(b.buf, p, s.cfg.Frame, &s.keys)
 	end := len(b.buf)
 	if kind != Untracked {
 		s.track(b, p, kind)
@@ -104,15 +99,15 @@ func (s *sender) message(ctx context.Context, p []byte, kind Kind) (Outcome, err
 func (s *sender) track(b *batch, p []byte, kind Kind) {
 	b.messages++
 	first := s.accounts.addMessage()
-	if s.window == nil {
+	if s.cfg.Window == nil {
 		if first {
 			s.accounts.unfollowed = time.Now()
-			s.first()
+			s.cfg.Notify()
 		}
 		return
 	}
 	if kind == Fresh {
-		s.window.Add(p)
+		s.cfg.Window.Add(p)
 	}
 	if len(s.accounts.outstanding) == 0 {
 		s.appendPing(b, nil) // the next one follows its PONG, see receiver.pong
@@ -148,7 +143,7 @@ func (s *sender) ping(w *waiter) error {
 
 // appendPing appends a PING to b; s.mu is held.
 func (s *sender) appendPing(b *batch, w *waiter) {
-	s.pings.Add(1)
+	s.cfg.Traffic.Pings.Add(1)
 	b.lastPing = s.accounts.addPing(time.Now(), w)
 	var payload [20]byte
 	b.buf = ws.AppendControl(b.buf, ws.Ping, strconv.AppendUint(payload[:0], b.lastPing, 10), &s.keys)
@@ -223,8 +218,8 @@ func (s *sender) acknowledge(payload []byte) (answered ping, more, ok bool) {
 	if !ok {
 		return ping{}, false, false
 	}
-	if s.window != nil {
-		s.window.Acknowledge(int(n))
+	if s.cfg.Window != nil {
+		s.cfg.Window.Acknowledge(int(n))
 	}
 	s.accounts.tell()
 	return answered, len(s.accounts.outstanding) == 0 && s.accounts.unacknowledged() > 0, true
@@ -356,9 +351,9 @@ func (s *sender) took(b *batch) {
 // writeAll writes p in pieces, each of which may take as long as the timeout.
 func (s *sender) writeAll(p []byte) (written int, err error) {
 	if s.timer == nil {
-		s.timer = time.AfterFunc(s.timeout, s.late)
+		s.timer = time.AfterFunc(s.cfg.WriteTimeout, s.late)
 	} else {
-		s.timer.Reset(s.timeout)
+		s.timer.Reset(s.cfg.WriteTimeout)
 	}
 	defer s.timer.Stop()
 	for {
@@ -367,6 +362,6 @@ func (s *sender) writeAll(p []byte) (written int, err error) {
 		if err != nil || written == len(p) {
 			return written, err
 		}
-		s.timer.Reset(s.timeout)
+		s.timer.Reset(s.cfg.WriteTimeout)
 	}
 }

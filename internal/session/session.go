@@ -43,8 +43,9 @@ type Config struct {
 	// Intercept, if set, keeps a message from the queue by returning true. It runs on the
 	// goroutine that reads; where it has to wait, it must use Session.Hold.
 	Intercept func(*Session, []byte) bool
-	// Notify is called when the session has ended, and when the first message was written that no
-	// PING follows: the next tick is then due earlier than Health last said. It must not wait.
+	// Notify is called when the session has ended, and, without a Window, when the first message
+	// was written that no PING follows: the next tick is then due earlier than Health last said. It
+	// must not wait, nor call the session: a lock may be held.
 	Notify func()
 	// Cause makes the cause of a session from what ended its reading: a *CloseFrame, a *ws.Error,
 	// or an error of the stream.
@@ -129,15 +130,11 @@ func New(cfg *Config, stream io.ReadWriteCloser, reset func(), to *queue.Queue) 
 		readDone: make(chan struct{}),
 	}
 	s.out = sender{
-		stream:  stream,
-		frame:   cfg.Frame,
-		timeout: cfg.WriteTimeout,
-		window:  cfg.Window,
-		pings:   &cfg.Traffic.Pings,
-		reads:   &s.reads,
-		late:    func() { s.Abort(ErrWriteTimeout) },
-		first:   cfg.Notify,
-		turn:    make(chan struct{}, 1),
+		cfg:    cfg,
+		stream: stream,
+		reads:  &s.reads,
+		late:   func() { s.Abort(ErrWriteTimeout) },
+		turn:   make(chan struct{}, 1),
 	}
 	s.in = receiver{s: s, to: to}
 	s.in.frames.Init(&s.in, cfg.Message)
