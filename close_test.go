@@ -418,7 +418,8 @@ func TestCloseDeepInAHook(t *testing.T) {
 		if err := <-closed; err != nil {
 			t.Error(err)
 		}
-		<-c.Done()
+		clienttest.Sleep(time.Minute)
+		clienttest.InState(t, c, apigws.StateClosed)
 	})
 }
 

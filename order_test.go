@@ -43,6 +43,9 @@ func TestEndComesBeforeItsWake(t *testing.T) {
 		cancel()
 	}
 	c.end(ErrClosed)
+	if !until(func() bool { return len(seen) > 0 }) {
+		t.Fatal("the loop was not woken")
+	}
 	if <-seen == nil {
 		t.Error("the loop was woken before the client ended")
 	}
@@ -54,8 +57,10 @@ func TestRequestComesBeforeItsWake(t *testing.T) {
 		synctest.Wait()
 		before := l.looks.Load()
 		l.life.requests.mu.Lock()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
 		rotated := make(chan error)
-		go func() { rotated <- l.Rotate(t.Context()) }()
+		go func() { rotated <- l.Rotate(ctx) }()
 		yield()
 		if l.looks.Load() != before {
 			t.Error("the loop was woken before the request")
