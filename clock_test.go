@@ -106,6 +106,7 @@ func TestSuspendedPastTheLimitAndRefused(t *testing.T) {
 	} {
 		opts := Options{Reconnect: Reconnect{Backoff: func() backoff.BackOff { return policy }}}
 		onLaptop(t, opts, func(t *testing.T, l *laptop) {
+			synctest.Wait()
 			l.gw.Refuse(404, -1)
 			l.suspend(3 * time.Hour)
 			time.Sleep(10*time.Minute + 30*time.Second)

@@ -184,7 +184,7 @@ func TestSleepMakesAConnectionStable(t *testing.T) {
 		for generation := range 3 {
 			if generation == 2 {
 				l.suspend(2 * time.Hour)
-				time.Sleep(10 * time.Second)
+				time.Sleep(11 * time.Second) // the clocks are looked at each ten
 			}
 			l.gw.Conns()[0].Drop()
 			time.Sleep(5 * time.Second)
