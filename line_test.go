@@ -46,7 +46,7 @@ func TestLineGivesTheNext(t *testing.T) {
 		t.Error("the last in use is forgotten")
 	}
 	if len(got) > 0 {
-		t.Errorf("await has returned %v", <-got)
+		t.Fatalf("await has returned %v", <-got)
 	}
 	l.set(next)
 	if r := <-got; r.conn != next || r.err != nil {
