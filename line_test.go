@@ -208,3 +208,19 @@ func TestWithLast(t *testing.T) {
 		t.Errorf("with another: %v", err)
 	}
 }
+
+// Who is late does not get the connection, although there is one.
+func TestLineGivesNothingAfterTheEnd(t *testing.T) {
+	ended := make(chan struct{})
+	l := &line{ended: ended, reason: func() error { return ErrClosed }}
+	l.set(&connection{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if conn, err := l.await(ctx, nil); err != context.Canceled {
+		t.Errorf("await = %v, %v, want the end of its context", conn, err)
+	}
+	close(ended)
+	if conn, err := l.await(t.Context(), nil); err != ErrClosed {
+		t.Errorf("await = %v, %v, want ErrClosed", conn, err)
+	}
+}
