@@ -2,7 +2,6 @@
 package queue
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -21,10 +20,6 @@ const (
 	WideBytes = 4 << 20
 	overhead  = 64
 )
-
-// few bounds the array of items in normal times. An empty queue drops a larger one, and a smaller
-// one is used again from its beginning before it grows.
-const few = 2 * Messages
 
 // An Item is a message, or the news that one was too large and has been skipped.
 type Item struct {
@@ -48,18 +43,16 @@ func (it *Item) Skipped() bool { return it.Data == nil }
 // looks again. The token stays in the channel until it is taken, so a Pop that is about to wait
 // finds it. One token serves many calls, because a Pop that leaves items behind puts it back.
 //
-// A PopMatch that finds nothing waits until news is closed, and looks again.
+// A PopMatch that finds nothing waits until news is closed, and looks again. In a queue that has
+// ended, a call that finds nothing returns.
 //
 // All of this is done by settle. Every method that changes the queue calls it before it unlocks.
-// So, whenever the lock is free: no Push waits with an item for which there is room; if there are
-// items and a Pop waits, the token is in ready, or a Pop has taken it and is about to look; and no
-// PopMatch waits that has not looked at every item.
+// So, whenever the lock is free: no Push waits with an item for which there is room; if a Pop waits
+// and there are items, or the queue has ended, the token is in ready, or a Pop has taken it and is
+// about to look; and no PopMatch waits that has not looked at every item.
 type Queue struct {
-	mu      sync.Mutex // guards what follows; of two queues, that of the earlier is locked first
-	items   []entry    // items[head:] wait
-	head    int
-	bytes   int           // of the Data of items
-	number  uint64        // of the next item
+	mu      sync.Mutex    // guards what follows; of two queues, that of the earlier is locked first
+	list                  // what waits for Pop
 	wide    int32         // calls of Widen less calls of Narrow
 	poppers int32         // calls of Pop that wait for ready
 	ready   chan struct{} // holds a token when a Pop should look again; nil until one waits
@@ -68,12 +61,6 @@ type Queue struct {
 	spare   *push         // for the next Push that waits
 	sequel  *Queue        // set by MoveTo
 	ended   bool          // set by End
-}
-
-// An entry is an item in a queue. Numbers grow along the queue.
-type entry struct {
-	Item
-	number uint64
 }
 
 // A push is a call of Push that waits.
@@ -253,7 +240,7 @@ func (q *Queue) MoveTo(next *Queue) {
 	next.pushers = append(next.pushers, q.pushers...)
 	next.wide += q.wide
 	next.settle()
-	q.items, q.head, q.bytes, q.pushers, q.spare = nil, 0, 0, nil, nil
+	q.list, q.pushers, q.spare = list{}, nil, nil
 }
 
 // Widen gives the queue the room of WideBytes until Narrow was called as often as Widen. It wakes
@@ -341,8 +328,6 @@ func (q *Queue) settle() {
 	}
 }
 
-func (q *Queue) len() int { return len(q.items) - q.head }
-
 // hasRoom reports whether an item with n bytes of Data has room.
 func (q *Queue) hasRoom(n int) bool {
 	return q.hasNormalRoom(n) || q.wide > 0 && q.hasWideRoom(1, n)
@@ -365,39 +350,8 @@ func (q *Queue) addSome(items []Item) (n int) {
 	return n
 }
 
-// add appends an item. A pointer, because copies of an item are half of what a Push costs.
-func (q *Queue) add(it *Item) {
-	full, worth := len(q.items) == cap(q.items), q.head >= len(q.items)/2 || len(q.items) <= few
-	if full && worth && q.head > 0 {
-		n := copy(q.items, q.items[q.head:])
-		clear(q.items[n:])
-		q.items, q.head = q.items[:n], 0
-	}
-	q.items = append(q.items, entry{*it, q.number})
-	q.number++
-	q.bytes += len(it.Data)
-}
-
-// find returns the index of the first item with the given number or a greater one.
-func (q *Queue) find(number uint64) int {
-	i, _ := slices.BinarySearchFunc(q.items[q.head:], number, func(e entry, number uint64) int {
-		return cmp.Compare(e.number, number)
-	})
-	return q.head + i
-}
-
 // take moves the item at index i to it.
 func (q *Queue) take(i int, it *Item) {
-	*it = q.items[i].Item
-	q.bytes -= len(it.Data)
-	if i == q.head {
-		q.items[i] = entry{}
-		q.head++
-	} else {
-		q.items = slices.Delete(q.items, i, i+1)
-	}
-	if q.len() == 0 && cap(q.items) > few { // it was widened
-		q.items, q.head = nil, 0
-	}
+	q.remove(i, it)
 	q.settle()
 }
