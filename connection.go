@@ -43,12 +43,12 @@ func newConnection(c *Client, dialled *handshake.Conn, generation int) *connecti
 		early:      queue.New(),
 		settled:    make(chan struct{}),
 	}
-	var reset func()
+	var kernel session.Socket
 	if tcp := dialled.Socket; tcp != nil {
 		socket.BoundSendBuffer(tcp)
-		reset = func() { socket.Reset(tcp) }
+		kernel = socket.Of(tcp)
 	}
-	conn.session = session.New(&c.sessions, redact.Stream(dialled.Stream), reset, conn.early)
+	conn.session = session.New(&c.sessions, redact.Stream(dialled.Stream), kernel, conn.early)
 	return conn
 }
 

@@ -101,8 +101,9 @@ type Options struct {
 	HandshakeTimeout time.Duration
 
 	// WriteTimeout bounds how long a write may make no progress: it is given to the operating
-	// system in pieces of 32 KiB, and each may take this long. A connection that exceeds it is
-	// aborted. Default 10s.
+	// system in pieces of 32 KiB, and each may take this long. On Linux, a piece may take longer
+	// while the other end's kernel goes on acknowledging bytes, as it does on a slow uplink. A
+	// connection that exceeds it is aborted. Default 10s.
 	WriteTimeout time.Duration
 
 	// CloseTimeout bounds Close: the acknowledgement of what was written, and the close handshake.
@@ -135,7 +136,9 @@ type Keepalive struct {
 
 	// Timeout is how long the PONG, or any other frame, may take. The connection counts as dead if
 	// nothing comes in for so long after a PING has left. Time in which the client receives nothing
-	// because nobody reads does not count. Default 10s.
+	// because nobody reads does not count; nor, on Linux, does the time in which bytes are on their
+	// way and the other end's kernel goes on acknowledging some: on a slow uplink the PING waits
+	// behind them. Default 10s.
 	Timeout time.Duration
 
 	// Message, if set, is also sent: right after connecting, and then whenever Interval has passed

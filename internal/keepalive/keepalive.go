@@ -16,6 +16,10 @@
 // else has come in: the peer is alive then, but a PONG that never comes would hold up the window
 // for ever.
 //
+// On a slow path a PING waits behind the bytes before it. While the kernel of the peer acknowledges
+// some, and others are on their way, the path is well, and the time begins anew with each
+// acknowledgement. Once nothing is on its way any more, all of it counts.
+//
 // While the reader waits for a slow consumer, it sees no PONG, and the connection is not dead. When
 // it goes on, the time starts anew.
 //
@@ -163,7 +167,7 @@ func (k *Keeper) deadline(h *session.Health) (dead time.Time, waiting bool) {
 		return time.Time{}, false
 	}
 	if !h.Silent.IsZero() {
-		dead = later(h.Silent, h.Freed).Add(k.cfg.Timeout)
+		dead = later(later(h.Silent, h.Freed), h.Acknowledged).Add(k.cfg.Timeout)
 	}
 	if k.cfg.Resend && !h.Oldest.IsZero() {
 		// One by one: the sum of Timeout and Interval could overflow.

@@ -37,6 +37,7 @@ type link struct {
 	late    atomic.Int32  // writes after Close
 	resets  atomic.Int32  // counted before Close
 	rest    []byte        // of what was taken from in
+	acked   atomic.Int64  // nanoseconds since the peer acknowledged bytes; 0: none are on their way
 
 	mu     sync.Mutex // guards what follows
 	out    []byte     // what the session has written
@@ -124,8 +125,15 @@ func (l *link) Close() error {
 	return nil
 }
 
-// reset is what New is given.
-func (l *link) reset() {
+// kernel is the Socket of a link.
+type kernel struct{ *link }
+
+func (l kernel) Acknowledged() (ago time.Duration, ok bool) {
+	ago = time.Duration(l.acked.Load())
+	return ago, ago > 0
+}
+
+func (l kernel) Reset() {
 	if !l.isClosed() { // a reset that comes later resets nothing
 		l.resets.Add(1)
 	}
@@ -247,7 +255,7 @@ func begin(t *testing.T, cfg *Config, change ...func(*link)) *rig {
 		f(l)
 	}
 	r := &rig{t: t, link: l, queue: queue.New()}
-	r.Session = New(cfg, l, l.reset, r.queue)
+	r.Session = New(cfg, l, kernel{l}, r.queue)
 	t.Cleanup(func() {
 		if l.permits != nil && l.deaf {
 			close(l.permits)

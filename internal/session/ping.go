@@ -21,6 +21,10 @@ type Health struct {
 	// Silent is when the oldest PING was sent after which nothing at all came in; zero if there is
 	// none.
 	Silent time.Time
+	// Acknowledged is when, at the latest, the kernel of the peer last acknowledged more than at
+	// the call of Health before, while bytes of ours are on their way to it. It is zero if none
+	// are, or if the system does not tell.
+	Acknowledged time.Time
 	// Unfollowed is when the first message was written that no PING follows; zero if there is none.
 	Unfollowed time.Time
 	// Unacknowledged says that messages were written that no PONG has acknowledged.
@@ -37,16 +41,24 @@ func (s *Session) Health() Health {
 		h.Freed = since(freed)
 	}
 	reads := s.reads.Load()
-	s.out.mu.Lock()
-	defer s.out.mu.Unlock()
-	a := &s.out.accounts
+	s.out.health(&h, reads)
+	if ago, ok := s.socket.Acknowledged(); ok {
+		h.Acknowledged = time.Now().Add(-ago)
+	}
+	return h
+}
+
+// health fills in what the accounts know, given how often bytes have come in.
+func (s *sender) health(h *Health, reads int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := &s.accounts
 	if n := len(a.outstanding); n > 0 {
 		h.Pinged, h.Oldest = a.outstanding[n-1].sent(), a.outstanding[0].sent()
 	}
 	h.Silent = a.silentSince(reads)
 	h.Unfollowed = a.unfollowed
 	h.Unacknowledged = a.unacknowledged() > 0
-	return h
 }
 
 // Ping sends a PING, waits for its PONG, and returns how long that took. ctx ends the wait, also

@@ -179,6 +179,21 @@ func TestHealth(t *testing.T) {
 	})
 }
 
+// Health asks the kernel what its peer acknowledges.
+func TestAcknowledgedByTheKernel(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config())
+		if at := r.Health().Acknowledged; !at.IsZero() {
+			t.Errorf("acknowledged at %v, although nothing is on its way", at)
+		}
+		r.link.acked.Store(int64(time.Second))
+		time.Sleep(time.Minute)
+		if at := r.Health().Acknowledged; time.Since(at) != time.Second {
+			t.Errorf("acknowledged %v ago, want 1s", time.Since(at))
+		}
+	})
+}
+
 // Notify is called at the first message that no PING follows, not at the next ones until a PING has
 // gone, and when the session has ended.
 func TestNotify(t *testing.T) {

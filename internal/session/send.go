@@ -36,19 +36,19 @@ type sender struct {
 	cfg    *Config
 	stream io.Writer
 	reads  *atomic.Int64 // how often bytes came in
-	late   func()        // ends the session: a write took too long
+	late   func()        // called when a write has made no progress for WriteTimeout
 
 	turn chan struct{} // holds a token while somebody writes to stream
 
 	// These belong to whoever holds the turn.
-	timer   *time.Timer // calls late
-	shared  int         // above 0: several writers shared one of the last two batches
-	noYield time.Time   // until then, yield does nothing
+	shared  int       // above 0: several writers shared one of the last two batches
+	noYield time.Time // until then, yield does nothing
 
 	mu       sync.Mutex // guards what follows; never held while reading, writing or waiting
 	keys     ws.MaskKeys
 	pending  *batch // takes frames until its leader has the turn
 	last     *batch // the one with our CLOSE; nil before
+	limit    writeLimiter
 	phase    phase
 	err      error // why nothing goes out, when broken
 	accounts accounts
@@ -317,6 +317,9 @@ func (s *sender) write(b *batch) {
 	}
 	s.pending = nil // from here on, b is the leader's
 	err := s.err
+	if err == nil {
+		s.limit.start(s.cfg.WriteTimeout, s.late)
+	}
 	s.mu.Unlock()
 
 	if err == nil {
@@ -324,6 +327,7 @@ func (s *sender) write(b *batch) {
 	}
 
 	s.mu.Lock()
+	s.limit.stop()
 	if err == nil {
 		if b.messages > 0 || b.lastPing > 0 {
 			s.took(b)
@@ -348,20 +352,21 @@ func (s *sender) took(b *batch) {
 	s.accounts.took(b.messages, b.lastPing, now, s.reads.Load())
 }
 
+// overdue is that of limit.
+func (s *sender) overdue(more time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.limit.overdue(more)
+}
+
 // writeAll writes p in pieces, each of which may take as long as the timeout.
 func (s *sender) writeAll(p []byte) (written int, err error) {
-	if s.timer == nil {
-		s.timer = time.AfterFunc(s.cfg.WriteTimeout, s.late)
-	} else {
-		s.timer.Reset(s.cfg.WriteTimeout)
-	}
-	defer s.timer.Stop()
 	for {
 		n, err := s.stream.Write(p[written:min(len(p), written+writeLimit)])
 		written += n
 		if err != nil || written == len(p) {
 			return written, err
 		}
-		s.timer.Reset(s.cfg.WriteTimeout)
+		s.limit.timer.Reset(s.cfg.WriteTimeout)
 	}
 }

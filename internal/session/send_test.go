@@ -224,41 +224,6 @@ func TestFailedWriteThatLooksLikeContext(t *testing.T) {
 	})
 }
 
-// WriteTimeout bounds each piece of a write, not the write.
-func TestWriteTimeout(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		r := begin(t, config(), stuck)
-		sent := r.sending(big(2*writeLimit), Fresh)
-		for range 2 {
-			time.Sleep(r.cfg.WriteTimeout - 1)
-			r.lives()
-			r.link.permits <- nil
-		}
-		time.Sleep(r.cfg.WriteTimeout - 1)
-		r.lives()
-		r.link.permits <- nil
-		must(t, sent, result{Sent, nil})
-		time.Sleep(2 * r.cfg.WriteTimeout) // nothing is under way: no time runs
-		r.lives()
-
-		for range 2 { // the second write has a time of its own
-			sent = r.sending("1", Fresh)
-			time.Sleep(r.cfg.WriteTimeout - 1)
-			r.lives()
-			if len(r.link.writes) == 3 {
-				r.link.permits <- nil
-				must(t, sent, result{Sent, nil})
-			}
-		}
-		time.Sleep(time.Nanosecond)
-		must(t, sent, result{Truncated, ErrWriteTimeout})
-		r.died(ErrWriteTimeout)
-		if r.link.resets.Load() != 1 {
-			t.Error("the stream was not reset")
-		}
-	})
-}
-
 // A sealed session refuses messages of the application, and nothing else.
 func TestSealed(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -89,11 +89,27 @@ const (
 	Unconfirmed                // all of it may have left, but the write failed
 )
 
+// A Socket is the end of a stream in the kernel.
+type Socket interface {
+	// Reset closes the socket and drops what the kernel has not sent.
+	Reset()
+	// Acknowledged returns how long ago, at most, the kernel of the peer last acknowledged bytes
+	// that were not acknowledged when Acknowledged was last called. It is false if no bytes of ours
+	// are on their way, or if the system does not tell.
+	Acknowledged() (ago time.Duration, ok bool)
+}
+
+// noSocket stands for one that is not known.
+type noSocket struct{}
+
+func (noSocket) Reset()                                     {}
+func (noSocket) Acknowledged() (ago time.Duration, ok bool) { return 0, false }
+
 // A Session is one open connection. All methods may be called concurrently.
 type Session struct {
 	cfg    *Config
 	stream io.ReadWriteCloser
-	reset  func() // makes closing the stream drop what has not left; nil if that is impossible
+	socket Socket // of the stream
 	opened time.Time
 
 	out sender
@@ -118,13 +134,16 @@ type Session struct {
 }
 
 // New starts a session on a stream whose handshake is done. Messages that come in go to the queue
-// to. reset, which may be nil, makes closing the stream drop what its kernel has not sent. The
-// session has to be ended, by Abort, by Shut or by its peer, and then waited for with Wait.
-func New(cfg *Config, stream io.ReadWriteCloser, reset func(), to *queue.Queue) *Session {
+// to. socket, which may be nil, is that of the stream. The session has to be ended, by Abort, by
+// Shut or by its peer, and then waited for with Wait.
+func New(cfg *Config, stream io.ReadWriteCloser, socket Socket, to *queue.Queue) *Session {
+	if socket == nil {
+		socket = noSocket{}
+	}
 	s := &Session{
 		cfg:      cfg,
 		stream:   stream,
-		reset:    reset,
+		socket:   socket,
 		opened:   time.Now(),
 		dead:     make(chan struct{}),
 		readDone: make(chan struct{}),
@@ -133,7 +152,7 @@ func New(cfg *Config, stream io.ReadWriteCloser, reset func(), to *queue.Queue) 
 		cfg:    cfg,
 		stream: stream,
 		reads:  &s.reads,
-		late:   func() { s.Abort(ErrWriteTimeout) },
+		late:   s.late,
 		turn:   make(chan struct{}, 1),
 	}
 	s.in = receiver{s: s, to: to}
@@ -191,8 +210,8 @@ func (s *Session) end(cause error, frame *CloseFrame) {
 // closeStream closes the stream, once.
 func (s *Session) closeStream(drop bool) {
 	s.closeOnce.Do(func() {
-		if drop && s.reset != nil {
-			s.reset()
+		if drop {
+			s.socket.Reset()
 		}
 		s.stream.Close()
 	})
@@ -224,6 +243,18 @@ func (s *Session) Send(ctx context.Context, p []byte, kind Kind) (Outcome, error
 		return outcome, err
 	}
 	return outcome, s.writeFailed(err)
+}
+
+// late ends the session when a write has made no progress for WriteTimeout. As long as the kernel
+// of the peer acknowledges bytes there is progress, which sooner or later makes room for the write.
+func (s *Session) late() {
+	var more time.Duration
+	if ago, ok := s.socket.Acknowledged(); ok {
+		more = s.cfg.WriteTimeout - ago
+	}
+	if s.out.overdue(more) {
+		s.Abort(ErrWriteTimeout)
+	}
 }
 
 // writeFailed ends the session after a write has failed with err, and returns the cause: the

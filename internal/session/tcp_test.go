@@ -27,7 +27,7 @@ func beginTCP(t *testing.T, cfg *Config) (*Session, *net.TCPConn) {
 		t.Fatal(err)
 	}
 	socket := conn.(*net.TCPConn)
-	s := New(cfg, socket, func() { socket.SetLinger(0) }, queue.New())
+	s := New(cfg, socket, lingerless{socket}, queue.New())
 	t.Cleanup(func() {
 		s.Abort(errEnded)
 		s.Wait()
@@ -35,6 +35,12 @@ func beginTCP(t *testing.T, cfg *Config) (*Session, *net.TCPConn) {
 	})
 	return s, peer.(*net.TCPConn)
 }
+
+// lingerless is the Socket of a connection of the kernel.
+type lingerless struct{ *net.TCPConn }
+
+func (l lingerless) Reset()                              { l.SetLinger(0) }
+func (l lingerless) Acknowledged() (time.Duration, bool) { return 0, false }
 
 // A session that is given up sends nothing more: what its kernel still holds is dropped, and the
 // peer's connection is reset.

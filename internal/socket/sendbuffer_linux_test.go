@@ -25,24 +25,36 @@ func fill(t *testing.T, bound func(*net.TCPConn)) int {
 	conn, _ := loopback(t)
 	conn.SetWriteBuffer(1 << 20)
 	bound(conn)
+	stuff(t, conn)
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var unsent int32
+	raw.Control(func(fd uintptr) {
+		const unsentBytes = 0x894b // SIOCOUTQNSD; package syscall has no name for it
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, unsentBytes, uintptr(unsafe.Pointer(&unsent))); errno != 0 {
+			t.Error(errno)
+		}
+	})
+	return int(unsent)
+}
+
+// stuff writes to a connection until its kernel takes no more.
+func stuff(t *testing.T, conn *net.TCPConn) {
+	t.Helper()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
 	raw.Write(func(fd uintptr) bool {
 		chunk := make([]byte, 16<<10)
 		for err == nil {
 			_, err = syscall.Write(int(fd), chunk)
-		}
-		const unsentBytes = 0x894b // SIOCOUTQNSD; package syscall has no name for it
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, unsentBytes, uintptr(unsafe.Pointer(&unsent))); errno != 0 {
-			t.Error(errno)
 		}
 		return true
 	})
 	if err != syscall.EAGAIN {
 		t.Fatal(err)
 	}
-	return int(unsent)
 }

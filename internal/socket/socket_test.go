@@ -85,7 +85,7 @@ func TestReset(t *testing.T) {
 	if _, err := conn.Write([]byte("message")); err != nil {
 		t.Fatal(err)
 	}
-	Reset(conn)
+	Of(conn).Reset()
 	if _, err := conn.Write([]byte("more")); !errors.Is(err, net.ErrClosed) {
 		t.Fatalf("a write after the reset: %v", err)
 	}

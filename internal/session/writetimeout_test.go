@@ -1,0 +1,89 @@
+package session
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// WriteTimeout bounds each piece of a write, not the write.
+func TestWriteTimeout(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config(), stuck)
+		sent := r.sending(big(2*writeLimit), Fresh)
+		for range 2 {
+			time.Sleep(r.cfg.WriteTimeout - 1)
+			r.lives()
+			r.link.permits <- nil
+		}
+		time.Sleep(r.cfg.WriteTimeout - 1)
+		r.lives()
+		r.link.permits <- nil
+		must(t, sent, result{Sent, nil})
+		time.Sleep(2 * r.cfg.WriteTimeout) // nothing is under way: no time runs
+		r.lives()
+
+		for range 2 { // the second write has a time of its own
+			sent = r.sending("1", Fresh)
+			time.Sleep(r.cfg.WriteTimeout - 1)
+			r.lives()
+			if len(r.link.writes) == 3 {
+				r.link.permits <- nil
+				must(t, sent, result{Sent, nil})
+			}
+		}
+		time.Sleep(time.Nanosecond)
+		must(t, sent, result{Truncated, ErrWriteTimeout})
+		r.died(ErrWriteTimeout)
+		if r.link.resets.Load() != 1 {
+			t.Error("the stream was not reset")
+		}
+	})
+}
+
+// A write has more time while the kernel of the peer acknowledges bytes: a WriteTimeout after each
+// acknowledgement.
+func TestWriteTimeoutOnASlowPath(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config(), stuck)
+		const ago = time.Second
+		r.link.acked.Store(int64(ago))
+		sent := r.sending("0", Fresh)
+		for range 3 {
+			time.Sleep(r.cfg.WriteTimeout - ago)
+			r.lives()
+		}
+		r.link.permits <- nil
+		must(t, sent, result{Sent, nil})
+		time.Sleep(2 * r.cfg.WriteTimeout) // nothing is under way: no time runs
+		r.link.acked.Store(int64(0))
+		time.Sleep(2 * r.cfg.WriteTimeout)
+		r.lives()
+
+		r.link.acked.Store(int64(ago))
+		sent = r.sending("1", Fresh)
+		time.Sleep(r.cfg.WriteTimeout)
+		synctest.Wait() // the socket was asked
+		r.link.acked.Store(int64(r.cfg.WriteTimeout))
+		time.Sleep(r.cfg.WriteTimeout - ago - 1)
+		r.lives()
+		time.Sleep(1)
+		must(t, sent, result{Truncated, ErrWriteTimeout})
+		r.died(ErrWriteTimeout)
+	})
+}
+
+// The time of a write that is over ends nothing, although it ran out before.
+func TestWriteTimeoutThatComesLate(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config())
+		r.late()
+		r.send("0", Fresh)
+		r.link.acked.Store(int64(time.Second))
+		r.late()
+		r.link.acked.Store(int64(0))
+		r.late()
+		time.Sleep(2 * r.cfg.WriteTimeout)
+		r.lives()
+	})
+}
