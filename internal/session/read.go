@@ -121,22 +121,30 @@ func (r *receiver) flush() {
 // readMessages returns what ended the reading: an error of ws.Reader, or a *CloseFrame.
 func (r *receiver) readMessages() error {
 	for {
-		m, err := r.frames.Next()
-		if err != nil {
-			var breach *ws.Error
-			if errors.As(err, &breach) {
-				r.answerClose(breach.Code)
-			}
+		// An idle connection waits here. Were it to wait in Next, its goroutine would need a larger
+		// stack, which the runtime does not take back.
+		r.frames.Await()
+		if err := r.readMessage(); err != nil {
 			return err
 		}
-		if m.Op.Control() {
-			if err := r.control(m); err != nil {
-				return err
-			}
-			continue
-		}
-		r.deliver(m)
 	}
+}
+
+// readMessage reads a message or a control frame. An error ends the reading.
+func (r *receiver) readMessage() error {
+	m, err := r.frames.Next()
+	if err != nil {
+		var breach *ws.Error
+		if errors.As(err, &breach) {
+			r.answerClose(breach.Code)
+		}
+		return err
+	}
+	if m.Op.Control() {
+		return r.control(m)
+	}
+	r.deliver(m)
+	return nil
 }
 
 // deliver keeps a message for flush, unless Intercept does.

@@ -44,6 +44,9 @@ func (r *Reader) Init(src io.Reader, limit int) {
 	*r = Reader{Alloc: r.Alloc, buffer: buffer{src: src}, limit: int64(limit)}
 }
 
+// Await waits until there is something for Next to read, or an error for it to return.
+func (r *Reader) Await() { r.need(1) }
+
 // Next reads until a control frame or a data message is complete, and returns it. Control frames
 // between the frames of a message come before it. A message that is larger than the limit takes no
 // memory beyond what it had when it outgrew the limit.
