@@ -262,7 +262,7 @@ func TestPongsAreAwaited(t *testing.T) {
 // Who waits for a PONG may send what the window keeps on another connection as soon as the wait is
 // over. So it is not told before the window has dropped what the PONG acknowledges.
 func TestPongReachesTheWindowFirst(t *testing.T) {
-	s := &sender{cfg: &Config{Window: window.New(100)}}
+	s := &sender{session: &Session{cfg: &Config{Window: window.New(100)}}}
 	s.accounts.addMessage()
 	w := newWaiter()
 	s.accounts.addPing(time.Now(), w)

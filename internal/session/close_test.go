@@ -244,7 +244,7 @@ func TestAbortEndsTheAnswer(t *testing.T) {
 		r.link.bring(closeFrame(1001, ""))
 		synctest.Wait()
 		r.Abort(errBroken)
-		must(t, done(func() bool { <-r.readDone; return true }), true)
+		must(t, done(func() bool { r.reading.Wait(); return true }), true)
 	})
 }
 

@@ -54,7 +54,7 @@ func (r *receiver) readEnded(err error) {
 	frame, _ := err.(*CloseFrame)
 	r.finished.Store(frame != nil && r.answered)
 	r.s.end(r.s.cfg.Cause(err), frame)
-	close(r.s.readDone)
+	r.s.reading.Done()
 	var breach *ws.Error
 	switch {
 	case r.finished.Load():

@@ -2,11 +2,9 @@ package session
 
 import (
 	"context"
-	"io"
 	"runtime"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/apigws/apigws/internal/ws"
@@ -33,10 +31,7 @@ const (
 // the next one: the first of them leads the batch, waits for its turn and writes it; the others
 // follow it. A lone writer writes at once, on its own goroutine.
 type sender struct {
-	cfg    *Config
-	stream io.Writer
-	reads  *atomic.Int64 // how often bytes came in
-	late   func()        // called when a write has made no progress for WriteTimeout
+	session *Session
 
 	turn chan struct{} // holds a token while somebody writes to stream
 
@@ -85,7 +80,7 @@ func (s *sender) message(ctx context.Context, p []byte, kind Kind) (Outcome, err
 		return NotSent, err
 	}
 	b, leads := s.join()
-	b.buf = ws.AppendMessage(b.buf, p, s.cfg.Frame, &s.keys)
+	b.buf = ws.AppendMessage(b.buf, p, s.session.cfg.Frame, &s.keys)
 	end := len(b.buf)
 	if kind != Untracked {
 		s.track(b, p, kind)
@@ -99,15 +94,15 @@ func (s *sender) message(ctx context.Context, p []byte, kind Kind) (Outcome, err
 func (s *sender) track(b *batch, p []byte, kind Kind) {
 	b.messages++
 	first := s.accounts.addMessage()
-	if s.cfg.Window == nil {
+	if s.session.cfg.Window == nil {
 		if first {
 			s.accounts.unfollowed = time.Now()
-			s.cfg.Notify()
+			s.session.cfg.Notify()
 		}
 		return
 	}
 	if kind == Fresh {
-		s.cfg.Window.Add(p)
+		s.session.cfg.Window.Add(p)
 	}
 	if len(s.accounts.outstanding) == 0 {
 		s.appendPing(b, nil) // the next one follows its PONG, see receiver.pong
@@ -143,7 +138,7 @@ func (s *sender) ping(w *waiter) error {
 
 // appendPing appends a PING to b; s.mu is held.
 func (s *sender) appendPing(b *batch, w *waiter) {
-	s.cfg.Traffic.Pings.Add(1)
+	s.session.cfg.Traffic.Pings.Add(1)
 	b.lastPing = s.accounts.addPing(time.Now(), w)
 	var payload [20]byte
 	b.buf = ws.AppendControl(b.buf, ws.Ping, strconv.AppendUint(payload[:0], b.lastPing, 10), &s.keys)
@@ -218,8 +213,8 @@ func (s *sender) acknowledge(payload []byte) (answered ping, more, ok bool) {
 	if !ok {
 		return ping{}, false, false
 	}
-	if s.cfg.Window != nil {
-		s.cfg.Window.Acknowledge(int(n))
+	if s.session.cfg.Window != nil {
+		s.session.cfg.Window.Acknowledge(int(n))
 	}
 	s.accounts.tell()
 	return answered, len(s.accounts.outstanding) == 0 && s.accounts.unacknowledged() > 0, true
@@ -318,7 +313,7 @@ func (s *sender) write(b *batch) {
 	s.pending = nil // from here on, b is the leader's
 	err := s.err
 	if err == nil {
-		s.limit.start(s.cfg.WriteTimeout, s.late)
+		s.limit.start(s.session)
 	}
 	s.mu.Unlock()
 
@@ -349,7 +344,7 @@ func (s *sender) took(b *batch) {
 	if b.lastPing > 0 {
 		now = time.Now()
 	}
-	s.accounts.took(b.messages, b.lastPing, now, s.reads.Load())
+	s.accounts.took(b.messages, b.lastPing, now, s.session.reads.Load())
 }
 
 // overdue is that of limit.
@@ -362,11 +357,11 @@ func (s *sender) overdue(more time.Duration) bool {
 // writeAll writes p in pieces, each of which may take as long as the timeout.
 func (s *sender) writeAll(p []byte) (written int, err error) {
 	for {
-		n, err := s.stream.Write(p[written:min(len(p), written+writeLimit)])
+		n, err := s.session.stream.Write(p[written:min(len(p), written+writeLimit)])
 		written += n
 		if err != nil || written == len(p) {
 			return written, err
 		}
-		s.limit.timer.Reset(s.cfg.WriteTimeout)
+		s.limit.timer.Reset(s.session.cfg.WriteTimeout)
 	}
 }

@@ -122,8 +122,8 @@ type Session struct {
 	freed   atomic.Int64 // when the reader last went on after Hold; below 0 while it waits
 	pinging atomic.Bool  // a write of Tick has not returned
 
-	dead     chan struct{} // closed when the session has ended
-	readDone chan struct{} // closed when nothing is read any more
+	dead    chan struct{}  // closed when the session has ended
+	reading sync.WaitGroup // done when nothing is read any more
 
 	endOnce   sync.Once
 	cause     error       // why the session has ended; written before dead is closed
@@ -141,21 +141,15 @@ func New(cfg *Config, stream io.ReadWriteCloser, socket Socket, to *queue.Queue)
 		socket = noSocket{}
 	}
 	s := &Session{
-		cfg:      cfg,
-		stream:   stream,
-		socket:   socket,
-		opened:   time.Now(),
-		dead:     make(chan struct{}),
-		readDone: make(chan struct{}),
-	}
-	s.out = sender{
 		cfg:    cfg,
 		stream: stream,
-		reads:  &s.reads,
-		late:   s.late,
-		turn:   make(chan struct{}, 1),
+		socket: socket,
+		opened: time.Now(),
+		dead:   make(chan struct{}),
 	}
+	s.out = sender{session: s, turn: make(chan struct{}, 1)}
 	s.in = receiver{s: s, to: to}
+	s.reading.Add(1)
 	s.in.frames.Init(&s.in, cfg.Message)
 	s.in.frames.Alloc = alloc
 	s.tasks.start(s.in.run)
@@ -220,7 +214,7 @@ func (s *Session) closeStream(drop bool) {
 // Settle waits until a session that has ended neither reads nor writes, and returns how many
 // tracked messages the socket took without their being acknowledged.
 func (s *Session) Settle() (lost int64) {
-	<-s.readDone
+	s.reading.Wait()
 	return s.out.settle()
 }
 

@@ -8,14 +8,14 @@ type writeLimiter struct {
 	running bool        // a write is under way
 }
 
-// start begins the time of a write. late is called, and must call overdue, when it has run out; it
-// is the same in each call.
-func (l *writeLimiter) start(d time.Duration, late func()) {
+// start begins the time of a write of s, which is always the same session. When it has run out,
+// Session.late is called, and calls overdue.
+func (l *writeLimiter) start(s *Session) {
 	l.running = true
 	if l.timer == nil {
-		l.timer = time.AfterFunc(d, late)
+		l.timer = time.AfterFunc(s.cfg.WriteTimeout, s.late)
 	} else {
-		l.timer.Reset(d)
+		l.timer.Reset(s.cfg.WriteTimeout)
 	}
 }
 
