@@ -176,7 +176,7 @@ func (c *Client) Close() error {
 	}
 	<-c.done
 	c.events.wait(context.Background())
-	return c.status.closing
+	return c.life.closing
 }
 
 // end makes the client end, for the given reason if it is the first.

@@ -24,7 +24,7 @@ type events struct {
 	log     *slog.Logger
 	lines   *callback.Handler           // that of log
 	hooks   callback.Queue              // OnState and OnGatewayError
-	changes *callback.Feed[StateChange] // to OnState
+	changes *callback.Feed[StateChange] // to OnState; nil without
 
 	// Of IsReply, Retry and OnRetire: none runs twice at once.
 	reply, retry, retire callback.Turn
@@ -38,11 +38,13 @@ func newEvents(c *Client) *events {
 	}
 	e.lines = callback.NewHandler(logger.Handler(), least, maxWaiting)
 	e.log = slog.New(e.lines)
-	merge := func(last, next StateChange) StateChange {
-		next.From = last.From
-		return next
+	if onState := c.opts.OnState; onState != nil {
+		merge := func(last, next StateChange) StateChange {
+			next.From = last.From
+			return next
+		}
+		e.changes = callback.NewFeed(&e.hooks, maxWaiting, merge, func(s StateChange) { onState(c, s) })
 	}
-	e.changes = callback.NewFeed(&e.hooks, maxWaiting, merge, func(s StateChange) { c.opts.OnState(c, s) })
 	return e
 }
 
@@ -59,7 +61,7 @@ func (e *events) state(to State, err error, retryIn time.Duration) {
 		return
 	}
 	e.logState(change)
-	if e.client.opts.OnState != nil {
+	if e.changes != nil {
 		e.changes.Add(change)
 	}
 }

@@ -24,6 +24,7 @@ type life struct {
 	conn      *connection // the one to look after; nil before the first
 	keeper    *keeper     // of conn
 	rotation  *rotation   // of conn
+	closing   error       // what Close returns; set before done is closed
 }
 
 // step does what there is to do now. It returns false when the client has ended.
@@ -73,7 +74,7 @@ func (l *life) finish() {
 			closeErr = errorf("%w; %w", closeErr, kept)
 		}
 	}
-	c.status.closing = closeErr
+	l.closing = closeErr
 	err := c.status.reason()
 	if err == ErrClosed {
 		err = nil // by Close: nothing failed

@@ -46,8 +46,6 @@ type StateChange struct {
 
 // A status is what a client says of itself.
 type status struct {
-	closing error // what Close returns; the run loop sets it before it closes done
-
 	mu         sync.Mutex // guards what follows
 	state      State
 	since      time.Time // when state was entered
