@@ -107,26 +107,27 @@ func (a *accounts) took(messages int64, lastPing uint64, now time.Time, reads in
 }
 
 // pong notes a PONG. It answers its PING and, as RFC 6455 allows, every PING before it. It returns
-// the newest PING that is answered and how many messages are newly acknowledged; ok is false if
-// the PONG answers none. Those who wait for it are told by tell.
-func (a *accounts) pong(payload []byte) (answered ping, acknowledged int64, ok bool) {
+// when the newest PING that is answered was sent, and how many messages are newly acknowledged; ok
+// is false if the PONG answers none. Those who wait for it are told by tell.
+func (a *accounts) pong(payload []byte) (sent time.Time, acknowledged int64, ok bool) {
 	number, err := strconv.ParseUint(string(payload), 10, 64)
 	if err != nil || len(a.outstanding) == 0 || number < a.outstanding[0].number || number > a.pings {
-		return ping{}, 0, false
+		return time.Time{}, 0, false
 	}
 	n := 0
 	for ; n < len(a.outstanding) && a.outstanding[n].number <= number; n++ {
-		answered = a.outstanding[n]
-		if answered.waiter != nil {
-			a.answered = append(a.answered, answered.waiter)
+		if w := a.outstanding[n].waiter; w != nil {
+			a.answered = append(a.answered, w)
 		}
 	}
+	newest := &a.outstanding[n-1]
+	sent = newest.sent()
+	acknowledged = newest.messages - a.acknowledged
+	a.acknowledged = newest.messages
 	kept := copy(a.outstanding, a.outstanding[n:])
 	clear(a.outstanding[kept:])
 	a.outstanding = a.outstanding[:kept]
-	acknowledged = answered.messages - a.acknowledged
-	a.acknowledged = answered.messages
-	return answered, acknowledged, true
+	return sent, acknowledged, true
 }
 
 // tell lets those go on who wait for a PONG that has come: once all is done that it asks for, since

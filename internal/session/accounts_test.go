@@ -146,9 +146,9 @@ func TestWhenPingsLeave(t *testing.T) {
 		}
 	}
 	a.took(0, 3, at(20), 7)
-	answered, _, _ := a.pong([]byte("2"))
-	if got := answered.sent(); got != at(10) {
-		t.Errorf("PING 2: sent at %v, want %v", got, at(10))
+	sent, _, _ := a.pong([]byte("2"))
+	if sent != at(10) {
+		t.Errorf("PING 2: sent at %v, want %v", sent, at(10))
 	}
 	if got := a.outstanding[0].sent(); got != at(20) {
 		t.Errorf("PING 3: sent at %v, want %v", got, at(20))

@@ -190,11 +190,10 @@ func (r *receiver) control(m ws.Message) error {
 
 // pong handles a PONG. With a window, the next PING follows at once if messages are left for it.
 func (r *receiver) pong(payload []byte) {
-	answered, more, ok := r.s.out.acknowledge(payload)
+	sent, more, ok := r.s.out.acknowledge(payload)
 	if !ok {
 		return
 	}
-	sent := answered.sent()
 	r.s.cfg.Traffic.Pongs.Add(1)
 	r.s.cfg.Traffic.RTT.Store(int64(time.Since(sent)))
 	if more && r.s.cfg.Window != nil {

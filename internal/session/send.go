@@ -206,18 +206,18 @@ func (s *sender) breakLocked(err error) {
 
 // acknowledge notes a PONG; see accounts.pong. more reports whether messages are left that no
 // outstanding PING will acknowledge.
-func (s *sender) acknowledge(payload []byte) (answered ping, more, ok bool) {
+func (s *sender) acknowledge(payload []byte) (sent time.Time, more, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	answered, n, ok := s.accounts.pong(payload)
+	sent, n, ok := s.accounts.pong(payload)
 	if !ok {
-		return ping{}, false, false
+		return time.Time{}, false, false
 	}
 	if s.session.cfg.Window != nil {
 		s.session.cfg.Window.Acknowledge(int(n))
 	}
 	s.accounts.tell()
-	return answered, len(s.accounts.outstanding) == 0 && s.accounts.unacknowledged() > 0, true
+	return sent, len(s.accounts.outstanding) == 0 && s.accounts.unacknowledged() > 0, true
 }
 
 // settle waits for the write under way, if any, and returns how many messages are lost. It must be
