@@ -24,10 +24,9 @@ var clients atomic.Int64
 
 // A keeper keeps one connection alive and finds out when it is dead. Only the run loop uses it.
 type keeper struct {
-	conn   *connection
-	rules  keepalive.Keeper
-	due    time.Time     // of the next tick; the run loop sets it
-	asleep time.Duration // how long the machine was suspended, as far as is known
+	conn  *connection
+	rules keepalive.Keeper
+	due   time.Time // of the next tick; the run loop sets it
 }
 
 func newKeeper(conn *connection) *keeper {
@@ -54,7 +53,6 @@ func (k *keeper) tick() (next time.Duration, err error) {
 		Health:  k.conn.session.Health(),
 		Clients: clients.Load(),
 	})
-	k.asleep = k.rules.Asleep()
 	if decision.Dead {
 		return 0, errorf("%w within %v", ErrNoPong, c.opts.Keepalive.Timeout)
 	}
@@ -70,4 +68,4 @@ func (k *keeper) tick() (next time.Duration, err error) {
 }
 
 // age is how old the connection is, the time of a suspended machine included.
-func (k *keeper) age() time.Duration { return time.Since(k.conn.session.Opened()) + k.asleep }
+func (k *keeper) age() time.Duration { return time.Since(k.conn.session.Opened()) + k.rules.Asleep() }

@@ -111,7 +111,7 @@ func (l *life) serve(conn *connection) *connection {
 // replace finds the successor of a connection that was lost. It returns nil if the client ends.
 func (l *life) replace(conn *connection) *connection {
 	c := l.client
-	asleep := l.keeper.asleep
+	asleep := l.keeper.rules.Asleep()
 	c.line.set(nil)
 	cause := conn.session.Cause()
 	l.countLoss(cause)

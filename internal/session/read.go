@@ -121,8 +121,8 @@ func (r *receiver) flush() {
 // readMessages returns what ended the reading: an error of ws.Reader, or a *CloseFrame.
 func (r *receiver) readMessages() error {
 	for {
-		// An idle connection waits here. Were it to wait in Next, its goroutine would need a larger
-		// stack, which the runtime does not take back.
+		// An idle session waits here, and not in Next: that would take a stack of 4 KB, and the
+		// runtime would not take it back.
 		r.frames.Await()
 		if err := r.readMessage(); err != nil {
 			return err
