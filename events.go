@@ -24,7 +24,7 @@ type events struct {
 	log     *slog.Logger
 	lines   *callback.Handler           // that of log
 	hooks   callback.Queue              // OnState and OnGatewayError
-	changes *callback.Feed[StateChange] // to OnState; nil without
+	changes *callback.Feed[StateChange] // to OnState; nil if OnState is not set
 
 	// Of IsReply, Retry and OnRetire: none runs twice at once.
 	reply, retry, retire callback.Turn

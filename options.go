@@ -22,8 +22,8 @@ type Options struct {
 	// http.DefaultTransport.
 	//
 	// A lost connection is reset, so that nothing written on it arrives late, and its send buffer
-	// is bounded. Both need the *net.TCPConn under it, which is found if the Transport is an
-	// *http.Transport whose connections are TCP or have a NetConn method, as those of TLS do.
+	// is bounded; on Linux it is told from a slow one. All this needs the *net.TCPConn under it,
+	// which is found if the Transport is an *http.Transport whose connections are TCP or have a NetConn method, as those of TLS do.
 	HTTPClient *http.Client
 
 	// Header is sent with every handshake.
@@ -101,9 +101,9 @@ type Options struct {
 	HandshakeTimeout time.Duration
 
 	// WriteTimeout bounds how long a write may make no progress: it is given to the operating
-	// system in pieces of 32 KiB, and each may take this long. On Linux, a piece may take longer
-	// while the other end's kernel goes on acknowledging bytes, as it does on a slow uplink. A
-	// connection that exceeds it is aborted. Default 10s.
+	// system in pieces of 32 KiB, and a connection that does not take a piece within WriteTimeout
+	// is aborted. On Linux the time begins anew whenever the other end's kernel acknowledges bytes
+	// and more are on their way, as on a slow uplink. Default 10s.
 	WriteTimeout time.Duration
 
 	// CloseTimeout bounds Close: the acknowledgement of what was written, and the close handshake.
@@ -119,7 +119,7 @@ type Options struct {
 // A PING is due one Interval after the last frame received, and, while something written is not
 // acknowledged, one Timeout after it was written. So a dead path is noticed within Interval +
 // Timeout in silence and within 2 Timeouts while sending, and what a lost connection may have lost
-// was written in about the last Timeout.
+// was written in about the last Timeout, or longer on a slow uplink.
 //
 // The defaults rely on a gateway that answers PINGs and counts them as activity. AWS documents
 // neither for API Gateway (see docs/gateway.md), so measure yours with the command "apigws probe".
@@ -136,9 +136,9 @@ type Keepalive struct {
 
 	// Timeout is how long the PONG, or any other frame, may take. The connection counts as dead if
 	// nothing comes in for so long after a PING has left. Time in which the client receives nothing
-	// because nobody reads does not count; nor, on Linux, does the time in which bytes are on their
-	// way and the other end's kernel goes on acknowledging some: on a slow uplink the PING waits
-	// behind them. Default 10s.
+	// because nobody reads does not count. On Linux the time begins anew whenever the other end's
+	// kernel acknowledges bytes and more are on their way: on a slow uplink the PING waits behind
+	// them. Default 10s.
 	Timeout time.Duration
 
 	// Message, if set, is also sent: right after connecting, and then whenever Interval has passed

@@ -115,6 +115,27 @@ func TestLateTicksConcludeNothing(t *testing.T) {
 	}
 }
 
+// While the path carries bytes there are many ticks, so that it is known when it has carried the
+// PING; otherwise there are not.
+func TestTicksOnASlowPath(t *testing.T) {
+	for _, test := range []struct {
+		what   string
+		health session.Health // at 100s
+		want   Decision
+	}{
+		{"it carries bytes", session.Health{Heard: at(97), Pinged: at(98), Oldest: at(98), Silent: at(98), Acknowledged: at(99)},
+			Decision{Next: time.Second}},
+		{"it has carried all", session.Health{Heard: at(97), Pinged: at(98), Oldest: at(98), Silent: at(98), Acknowledged: at(98.9)},
+			Decision{Next: secs(8.9)}},
+		{"a PING is sent", session.Health{Heard: at(45), Acknowledged: at(99.5)}, Decision{Ping: true, Next: time.Second}},
+		{"no PING is awaited", session.Health{Heard: at(99.5), Acknowledged: at(99.5)}, Decision{Next: 10 * time.Second}},
+	} {
+		if d := newKeeper(defaults).Tick(inTime(at(100), test.health, 1)); d != test.want {
+			t.Errorf("%s: %+v, want %+v", test.what, d, test.want)
+		}
+	}
+}
+
 // A late tick does what is due: it is only the peer of whom it concludes nothing.
 func TestLateTicksSend(t *testing.T) {
 	k := newKeeper(with(func(c *Config) { c.Message = true }))

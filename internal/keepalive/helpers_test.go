@@ -46,7 +46,7 @@ const century = 100 * 365 * 24 * time.Hour
 func first(t *testing.T, k *Keeper, h session.Health, clients int64, wanted func(Decision) bool) time.Time {
 	t.Helper()
 	now := opened
-	for n := 0; n < 30 && now.Sub(opened) < century; n++ {
+	for n := 0; n < 100 && now.Sub(opened) < century; n++ {
 		d := k.Tick(inTime(now, h, clients))
 		if wanted(d) {
 			return now

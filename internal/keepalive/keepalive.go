@@ -16,9 +16,10 @@
 // else has come in: the peer is alive then, but a PONG that never comes would hold up the window
 // for ever.
 //
-// On a slow path a PING waits behind the bytes before it. While the kernel of the peer acknowledges
-// some, and others are on their way, the path is well, and the time begins anew with each
-// acknowledgement. Once nothing is on its way any more, all of it counts.
+// On a slow path a PING waits behind the bytes before it. While bytes are on their way, the Timeout
+// begins anew whenever the peer's kernel acknowledges some, and at last when none are on their way
+// any more; the limit of Resend does not. That moment is known from ticks, so there are many ticks
+// then.
 //
 // While the reader waits for a slow consumer, it sees no PONG, and the connection is not dead. When
 // it goes on, the time starts anew.
@@ -116,6 +117,9 @@ func (k *Keeper) Tick(m Moment) Decision {
 	} else {
 		d.Next = min(d.Next, untilPing)
 	}
+	if (d.Ping || waiting) && m.Now.Sub(m.Health.Acknowledged) <= k.patience() {
+		d.Next = min(d.Next, k.patience()) // to see when the path has carried all bytes
+	}
 	if k.cfg.Message {
 		untilMessage := k.share(m.Health.Data.Add(k.cfg.Interval), m.Clients).Sub(m.Now)
 		d.Message = untilMessage <= 0 || !k.begun
@@ -142,12 +146,12 @@ func (k *Keeper) readClocks(m *Moment) (woke bool) {
 	return true
 }
 
-// untilDead returns how long until the connection is dead if it stays silent; 0 or less if it is
+// untilDead returns how long until the connection is dead if nothing changes; 0 or less if it is
 // dead already. waiting is false if no PING is awaited that could tell. After a late tick, the
 // deadline is at least a patience away, in which the reader has its turn; other ticks may come
 // meanwhile.
 func (k *Keeper) untilDead(m *Moment) (wait time.Duration, waiting bool) {
-	patience := k.cfg.Timeout / 10
+	patience := k.patience()
 	if m.Now.Sub(m.Due) > patience {
 		k.trusted = m.Now.Add(patience)
 	}
@@ -161,7 +165,11 @@ func (k *Keeper) untilDead(m *Moment) (wait time.Duration, waiting bool) {
 	return dead.Sub(m.Now), true
 }
 
-// deadline returns when the connection is dead if it stays silent, late ticks left aside.
+// patience is how exactly a Timeout is kept.
+func (k *Keeper) patience() time.Duration { return max(k.cfg.Timeout/10, 1) }
+
+// deadline returns when the connection is dead if it stays silent and its path carries no more
+// bytes, late ticks left aside.
 func (k *Keeper) deadline(h *session.Health) (dead time.Time, waiting bool) {
 	if h.Blocked || k.cfg.Disabled && !k.cfg.Resend {
 		return time.Time{}, false

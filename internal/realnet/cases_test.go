@@ -30,7 +30,7 @@ var cases = []struct {
 	{"400 kbit, the queue of a router", slowUplink(400, 5*time.Second, false)},
 	{"100 kbit, the queue of the client", slowUplink(100, 15*time.Second, true)},
 	{"100 kbit, the queue of a router", slowUplink(100, 15*time.Second, false)},
-	{"100 kbit, Timeout below what waits", slowUplink(100, 2*time.Second, false)},
+	{"100 kbit, a PING waits longer than Timeout", slowUplink(100, 2*time.Second, false)},
 	{"frozen", frozen},
 }
 
@@ -139,9 +139,9 @@ func deadPath(interval, timeout time.Duration, holes int) func(*testing.T, start
 	}
 }
 
-// slowUplink: a line that is slow, and has a second of queue, but makes progress loses no
-// connection, however fast the application writes, also if a PING waits for longer than Timeout
-// behind what was written before. The queue is that of the client's own device or that of a router.
+// slowUplink: a slow line with a second of queue loses no connection while it makes progress,
+// however fast the application writes, even if a PING waits longer than Timeout. The queue is that
+// of the client's own device or that of a router.
 func slowUplink(kbits int, timeout time.Duration, own bool) func(*testing.T, starter) {
 	return func(t *testing.T, start starter) {
 		const lasts = 60 * time.Second

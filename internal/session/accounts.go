@@ -108,7 +108,7 @@ func (a *accounts) took(messages int64, lastPing uint64, now time.Time, reads in
 
 // pong notes a PONG. It answers its PING and, as RFC 6455 allows, every PING before it. It returns
 // when the newest PING that is answered was sent, and how many messages are newly acknowledged; ok
-// is false if the PONG answers none. Those who wait for it are told by tell.
+// is false if the PONG answers none. tell tells those who wait for the PONG.
 func (a *accounts) pong(payload []byte) (sent time.Time, acknowledged int64, ok bool) {
 	number, err := strconv.ParseUint(string(payload), 10, 64)
 	if err != nil || len(a.outstanding) == 0 || number < a.outstanding[0].number || number > a.pings {

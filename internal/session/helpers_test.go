@@ -37,7 +37,7 @@ type link struct {
 	late    atomic.Int32  // writes after Close
 	resets  atomic.Int32  // counted before Close
 	rest    []byte        // of what was taken from in
-	acked   atomic.Int64  // nanoseconds since the peer acknowledged bytes; 0: none are on their way
+	acked   atomic.Int64  // how many ns ago the path carried bytes; 0: it never did
 
 	mu     sync.Mutex // guards what follows
 	out    []byte     // what the session has written

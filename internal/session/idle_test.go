@@ -10,7 +10,7 @@ import (
 	"github.com/apigws/apigws/internal/queue"
 )
 
-// A watchedStream keeps the stack on which it was last read.
+// A watchedStream keeps the stack trace of its last Read.
 type watchedStream struct {
 	*link
 	stack atomic.Value // a string
@@ -21,8 +21,8 @@ func (w *watchedStream) Read(p []byte) (int, error) {
 	return w.link.Read(p)
 }
 
-// An idle session waits for the next frame outside of Next: the goroutines of thousands of them fit
-// into the smallest stacks that there are.
+// An idle session waits for the next frame outside of Next, so that its goroutine keeps the
+// smallest stack that there is.
 func TestIdleSessionNeedsLittleStack(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := &watchedStream{link: newLink()}

@@ -21,9 +21,8 @@ type Health struct {
 	// Silent is when the oldest PING was sent after which nothing at all came in; zero if there is
 	// none.
 	Silent time.Time
-	// Acknowledged is when, at the latest, the kernel of the peer last acknowledged more than at
-	// the call of Health before, while bytes of ours are on their way to it. It is zero if none
-	// are, or if the system does not tell.
+	// Acknowledged is when the path was last seen to carry bytes to the peer, at the latest; see
+	// Socket. It is zero if it never was, or if the system does not tell.
 	Acknowledged time.Time
 	// Unfollowed is when the first message was written that no PING follows; zero if there is none.
 	Unfollowed time.Time

@@ -184,7 +184,7 @@ func TestAcknowledgedByTheKernel(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := begin(t, config())
 		if at := r.Health().Acknowledged; !at.IsZero() {
-			t.Errorf("acknowledged at %v, although nothing is on its way", at)
+			t.Errorf("acknowledged at %v, although nothing was on its way", at)
 		}
 		r.link.acked.Store(int64(time.Second))
 		time.Sleep(time.Minute)

@@ -121,8 +121,8 @@ func (r *receiver) flush() {
 // readMessages returns what ended the reading: an error of ws.Reader, or a *CloseFrame.
 func (r *receiver) readMessages() error {
 	for {
-		// An idle session waits here, and not in Next: that would take a stack of 4 KB, and the
-		// runtime would not take it back.
+		// An idle session waits here and not in Next, which would need a stack of 4 KB, if there is
+		// no TLS. The runtime would not shrink it again.
 		r.frames.Await()
 		if err := r.readMessage(); err != nil {
 			return err

@@ -33,7 +33,7 @@ const (
 type sender struct {
 	session *Session
 
-	turn chan struct{} // holds a token while somebody writes to stream
+	turn chan struct{} // holds a token while somebody writes to the stream
 
 	// These belong to whoever holds the turn.
 	shared  int       // above 0: several writers shared one of the last two batches
@@ -347,14 +347,14 @@ func (s *sender) took(b *batch) {
 	s.accounts.took(b.messages, b.lastPing, now, s.session.reads.Load())
 }
 
-// overdue is that of limit.
+// overdue calls limit.overdue with s.mu held.
 func (s *sender) overdue(more time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.limit.overdue(more)
 }
 
-// writeAll writes p in pieces, each of which may take as long as the timeout.
+// writeAll writes p in pieces. The time of the write begins anew with each.
 func (s *sender) writeAll(p []byte) (written int, err error) {
 	for {
 		n, err := s.session.stream.Write(p[written:min(len(p), written+writeLimit)])
@@ -362,6 +362,8 @@ func (s *sender) writeAll(p []byte) (written int, err error) {
 		if err != nil || written == len(p) {
 			return written, err
 		}
-		s.limit.timer.Reset(s.session.cfg.WriteTimeout)
+		s.mu.Lock()
+		s.limit.start(s.session)
+		s.mu.Unlock()
 	}
 }

@@ -89,17 +89,18 @@ const (
 	Unconfirmed                // all of it may have left, but the write failed
 )
 
-// A Socket is the end of a stream in the kernel.
+// A Socket is the kernel's side of a stream.
 type Socket interface {
-	// Reset closes the socket and drops what the kernel has not sent.
+	// Reset closes the socket and drops what the kernel still holds.
 	Reset()
-	// Acknowledged returns how long ago, at most, the kernel of the peer last acknowledged bytes
-	// that were not acknowledged when Acknowledged was last called. It is false if no bytes of ours
-	// are on their way, or if the system does not tell.
+	// Acknowledged returns how long ago the path was last seen to carry bytes to the peer: when
+	// the peer's kernel last acknowledged some, as long as others are on their way; after that,
+	// when a call last saw some on their way. The true time may be longer. ok is false if no call
+	// saw any, or if the system does not tell.
 	Acknowledged() (ago time.Duration, ok bool)
 }
 
-// noSocket stands for one that is not known.
+// noSocket is used when the socket is not known.
 type noSocket struct{}
 
 func (noSocket) Reset()                                     {}
@@ -239,8 +240,9 @@ func (s *Session) Send(ctx context.Context, p []byte, kind Kind) (Outcome, error
 	return outcome, s.writeFailed(err)
 }
 
-// late ends the session when a write has made no progress for WriteTimeout. As long as the kernel
-// of the peer acknowledges bytes there is progress, which sooner or later makes room for the write.
+// late is called when a write has made no progress for WriteTimeout. It ends the session, unless
+// the peer's kernel has acknowledged bytes meanwhile: then there will be room for the write, and it
+// gets a WriteTimeout from that moment.
 func (s *Session) late() {
 	var more time.Duration
 	if ago, ok := s.socket.Acknowledged(); ok {

@@ -8,8 +8,8 @@ type writeLimiter struct {
 	running bool        // a write is under way
 }
 
-// start begins the time of a write of s, which is always the same session. When it has run out,
-// Session.late is called, and calls overdue.
+// start begins the time of a write of s. When it runs out, the timer calls s.late. s must be the
+// same in every call.
 func (l *writeLimiter) start(s *Session) {
 	l.running = true
 	if l.timer == nil {
@@ -27,8 +27,9 @@ func (l *writeLimiter) stop() {
 	}
 }
 
-// overdue reports whether a write is under way that has no time left. more, if above 0, is how much
-// more time it has.
+// overdue reports whether the write under way is out of time. If more is above 0, the write gets
+// that much more time instead. The timer may have run out for the write before: that one took so
+// long that it makes no difference.
 func (l *writeLimiter) overdue(more time.Duration) bool {
 	if l.running && more > 0 {
 		l.timer.Reset(more)

@@ -41,8 +41,7 @@ func TestWriteTimeout(t *testing.T) {
 	})
 }
 
-// A write has more time while the kernel of the peer acknowledges bytes: a WriteTimeout after each
-// acknowledgement.
+// While the peer's kernel acknowledges bytes, a write has a WriteTimeout from each acknowledgement.
 func TestWriteTimeoutOnASlowPath(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := begin(t, config(), stuck)
@@ -73,7 +72,7 @@ func TestWriteTimeoutOnASlowPath(t *testing.T) {
 	})
 }
 
-// The time of a write that is over ends nothing, although it ran out before.
+// Time that runs out when no write is under way ends nothing.
 func TestWriteTimeoutThatComesLate(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := begin(t, config())

@@ -1,5 +1,7 @@
 //go:build linux && !386 && !s390x
 
+// For 386 and s390x package syscall has no number of the system call getsockopt.
+
 package socket
 
 import (
@@ -8,9 +10,10 @@ import (
 	"unsafe"
 )
 
-// Acknowledged returns how long ago the kernel of the peer last acknowledged bytes that were not
-// acknowledged before, at most: calls compare with what the call before them has seen. It is false
-// if no bytes of ours are on their way, or if the system does not tell.
+// Acknowledged returns how long ago the path was last seen to carry bytes to the peer: when its
+// kernel last acknowledged some, as long as others are on their way; after that, when a call last
+// saw some on their way. The true time may be longer. ok is false if no call saw any, or if the
+// system does not tell.
 func (t *TCP) Acknowledged() (ago time.Duration, ok bool) {
 	info, err := t.info()
 	if err != nil {
@@ -19,16 +22,16 @@ func (t *TCP) Acknowledged() (ago time.Duration, ok bool) {
 	return t.progress.note(&info, time.Now())
 }
 
-// A tcpInfo is what Linux tells of a connection: its struct tcp_info. Package syscall has the
-// fields that it had at first; those that a kernel does not know are 0.
+// A tcpInfo is what Linux tells of a connection: its struct tcp_info. Package syscall knows only
+// the oldest fields. A field that the kernel does not know is 0.
 type tcpInfo struct {
 	syscall.TCPInfo
 	_         [40]byte
-	notSent   uint32 // bytes that wait in the kernel
+	notSent   uint32 // bytes that wait in the kernel; since Linux 4.6
 	_         [44]byte
 	delivered uint32 // segments that the peer has acknowledged; since Linux 4.18
 	_         [32]byte
-	window    uint32 // bytes for which the peer had room; since Linux 5.5
+	window    uint32 // bytes for which the peer had room; since Linux 5.4
 }
 
 func (t *TCP) info() (info tcpInfo, err error) {
@@ -48,26 +51,32 @@ func (t *TCP) info() (info tcpInfo, err error) {
 	return info, err
 }
 
-// underWay reports whether bytes are on their way to the peer, or about to be: the kernel has some,
-// and the peer has room for a segment. While the peer has no room, its kernel answers each probe,
-// which is no progress.
+// underWay reports whether bytes are on their way to the peer, or about to be: some wait, and the
+// peer has room for a segment. Bytes that wait for a peer without room are not: it reads too
+// slowly, and the path is well.
 func (i *tcpInfo) underWay() bool {
 	return i.Unacked > 0 || i.notSent > 0 && i.window >= i.Snd_mss
 }
 
 // note takes notice of what the kernel tells, and returns what Acknowledged does.
 //
-// That an acknowledgement has come says nothing by itself: whatever the peer sends has one, also
-// when nothing of ours gets through to it.
+// That an acknowledgement has come says nothing by itself: every segment of the peer carries one,
+// even if nothing of ours gets through to it. Nor does it say much that bytes were acknowledged
+// which were never seen on their way: the kernel of a peer that hangs takes what it is sent.
 func (p *progress) note(info *tcpInfo, now time.Time) (ago time.Duration, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if info.delivered != p.delivered {
 		p.delivered = info.delivered
-		p.at = now.Add(-time.Duration(info.Last_ack_recv) * time.Millisecond)
+		p.acknowledged = now.Add(-time.Duration(info.Last_ack_recv) * time.Millisecond)
 	}
-	if p.at.IsZero() || !info.underWay() {
+	last := p.seen
+	if info.underWay() && !p.acknowledged.IsZero() {
+		p.seen = now
+		last = p.acknowledged
+	}
+	if last.IsZero() {
 		return 0, false
 	}
-	return now.Sub(p.at), true
+	return now.Sub(last), true
 }

@@ -37,7 +37,8 @@ func TestUnderWay(t *testing.T) {
 	}
 }
 
-// What counts is that more is acknowledged than before, not that an acknowledgement comes.
+// What counts is that more is acknowledged than before, not that an acknowledgement comes, and that
+// bytes were seen on their way.
 func TestProgress(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var p progress
@@ -49,14 +50,17 @@ func TestProgress(t *testing.T) {
 		ago       time.Duration
 		ok        bool
 	}{
+		{0, 0, 100, 0, 0, false},
 		{1, 0, 100, 3, 0, false}, // an old kernel, or nothing was acknowledged yet
-		{2, 5, 250, 3, 250 * time.Millisecond, true},
-		{3, 5, 1250, 3, 1250 * time.Millisecond, true},
-		{4, 5, 10, 3, 2250 * time.Millisecond, true}, // an acknowledgement of nothing new
-		{5, 6, 10, 3, 10 * time.Millisecond, true},
-		{6, 7, 20, 0, 0, false}, // nothing is on its way
-		{7, 7, 1020, 1, 1020 * time.Millisecond, true},
-		{8, 3, 0, 1, 0, true}, // the counter has overflowed
+		{2, 4, 100, 0, 0, false}, // never seen on its way
+		{3, 5, 250, 3, 250 * time.Millisecond, true},
+		{4, 5, 1250, 3, 1250 * time.Millisecond, true},
+		{5, 5, 10, 3, 2250 * time.Millisecond, true}, // an acknowledgement of nothing new
+		{6, 6, 10, 3, 10 * time.Millisecond, true},
+		{7, 7, 20, 0, time.Second, true}, // last seen at 6s
+		{9, 9, 20, 0, 3 * time.Second, true},
+		{10, 9, 1020, 1, 1020 * time.Millisecond, true},
+		{11, 3, 0, 1, 0, true}, // the counter has overflowed
 	} {
 		info := tcpInfo{TCPInfo: syscall.TCPInfo{Unacked: test.unacked, Last_ack_recv: test.lastAck}, delivered: test.delivered}
 		ago, ok := p.note(&info, start.Add(time.Duration(test.at)*time.Second))
@@ -89,8 +93,8 @@ func TestDelivered(t *testing.T) {
 	}
 }
 
-// A peer that has received everything acknowledges nothing more, nor does one that has no room.
-// internal/realnet has the slow path on which bytes are on their way.
+// Nothing is under way to a peer that has received everything, nor to one that has no room.
+// internal/realnet has a slow path.
 func TestNothingUnderWay(t *testing.T) {
 	conn, peer := loopback(t)
 	if _, err := conn.Write([]byte("message")); err != nil {

@@ -1,6 +1,6 @@
-// Package socket is what a client has to do with the TCP socket under a connection: it finds the
-// socket, bounds what the kernel holds unsent, asks whether bytes get through, and resets a
-// connection that is given up.
+// Package socket looks after the TCP socket under a connection: it finds the socket, bounds what
+// the kernel holds unsent, asks whether bytes get through, and resets a connection that is given
+// up.
 package socket
 
 import (
@@ -24,24 +24,24 @@ func Under(conn net.Conn) *net.TCPConn {
 	return nil
 }
 
-// A TCP is the socket of a connection, as its session wants it. Its methods may be called
-// concurrently.
+// A TCP is a TCP connection as a session.Socket. Its methods may be called concurrently.
 type TCP struct {
 	*net.TCPConn
 	progress progress
 }
 
-// A progress is what has been seen of what a peer acknowledges.
+// A progress remembers what was seen of the bytes on their way to a peer.
 type progress struct {
-	mu        sync.Mutex // guards what follows
-	delivered uint32     // segments
-	at        time.Time  // when that last grew, at the latest; zero if it never did
+	mu           sync.Mutex // guards what follows
+	delivered    uint32     // segments that the peer has acknowledged
+	acknowledged time.Time  // when delivered last grew, at the latest; zero if it never did
+	seen         time.Time  // when bytes were last seen on their way; zero if they never were
 }
 
-// Of returns the TCP of a connection.
+// Of returns a new TCP, which has seen nothing yet.
 func Of(conn *net.TCPConn) *TCP { return &TCP{TCPConn: conn} }
 
-// Reset closes the socket, and drops all that its kernel holds.
+// Reset closes the socket, and drops what the kernel still holds.
 func (t *TCP) Reset() {
 	t.SetLinger(0)
 	t.Close()
