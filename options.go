@@ -22,8 +22,9 @@ type Options struct {
 	// http.DefaultTransport.
 	//
 	// A lost connection is reset, so that nothing written on it arrives late, and its send buffer
-	// is bounded; on Linux it is told from a slow one. All this needs the *net.TCPConn under it,
-	// which is found if the Transport is an *http.Transport whose connections are TCP or have a NetConn method, as those of TLS do.
+	// is bounded; on Linux, a slow connection is told from a dead one. All this needs the
+	// *net.TCPConn under it, which is found if the Transport is an *http.Transport whose
+	// connections are TCP or have a NetConn method, as those of TLS do.
 	HTTPClient *http.Client
 
 	// Header is sent with every handshake.
