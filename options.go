@@ -103,8 +103,8 @@ type Options struct {
 
 	// WriteTimeout bounds how long a write may make no progress: it is given to the operating
 	// system in pieces of 32 KiB, and a connection that does not take a piece within WriteTimeout
-	// is aborted. On Linux the time begins anew whenever the other end's kernel acknowledges bytes
-	// and more are on their way, as on a slow uplink. Default 10s.
+	// is aborted. On Linux the time begins anew whenever the other end's kernel acknowledges
+	// bytes, as on a slow uplink. Default 10s.
 	WriteTimeout time.Duration
 
 	// CloseTimeout bounds Close: the acknowledgement of what was written, and the close handshake.
@@ -138,7 +138,7 @@ type Keepalive struct {
 	// Timeout is how long the PONG, or any other frame, may take. The connection counts as dead if
 	// nothing comes in for so long after a PING has left. Time in which the client receives nothing
 	// because nobody reads does not count. On Linux the time begins anew whenever the other end's
-	// kernel acknowledges bytes and more are on their way: on a slow uplink the PING waits behind
+	// kernel acknowledges bytes that were written before the PING: on a slow uplink it waits behind
 	// them. Default 10s.
 	Timeout time.Duration
 

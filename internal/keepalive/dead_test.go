@@ -43,15 +43,15 @@ func TestDead(t *testing.T) {
 		{"disabled, Resend, frames come", disabledResend, session.Health{Oldest: at(1)}, at(66)},
 		{"the reader waits", defaults, session.Health{Silent: at(2), Blocked: true}, never},
 		{"the reader waits, Resend", resend, session.Health{Oldest: at(1), Silent: at(2), Blocked: true}, never},
-		{"bytes get through", defaults, session.Health{Silent: at(2), Acknowledged: at(5)}, at(15)},
-		{"bytes got through before", defaults, session.Health{Silent: at(5), Acknowledged: at(2)}, at(15)},
-		{"bytes get through, Resend", resend, session.Health{Oldest: at(2), Silent: at(2), Acknowledged: at(5)}, at(15)},
+		{"bytes get through", defaults, session.Health{Silent: at(2), Carried: at(5)}, at(15)},
+		{"bytes got through before", defaults, session.Health{Silent: at(5), Carried: at(2)}, at(15)},
+		{"bytes get through, Resend", resend, session.Health{Oldest: at(2), Silent: at(2), Carried: at(5)}, at(15)},
 		{"bytes get through for long, Resend", resend,
-			session.Health{Oldest: at(1), Silent: at(50), Acknowledged: at(60)}, at(66)},
+			session.Health{Oldest: at(1), Silent: at(50), Carried: at(60)}, at(66)},
 		{"bytes get through, the reader has waited", defaults,
-			session.Health{Silent: at(2), Freed: at(4), Acknowledged: at(5)}, at(15)},
+			session.Health{Silent: at(2), Freed: at(4), Carried: at(5)}, at(15)},
 		{"bytes got through, the reader has waited", defaults,
-			session.Health{Silent: at(2), Freed: at(5), Acknowledged: at(4)}, at(15)},
+			session.Health{Silent: at(2), Freed: at(5), Carried: at(4)}, at(15)},
 		{"the reader has waited", defaults, session.Health{Silent: at(2), Freed: at(5)}, at(15)},
 		{"the reader has waited, Resend", resend, session.Health{Oldest: at(1), Freed: at(5)}, at(70)},
 		{"the reader had waited before", defaults, session.Health{Silent: at(2), Freed: at(1)}, at(12)},
@@ -115,20 +115,24 @@ func TestLateTicksConcludeNothing(t *testing.T) {
 	}
 }
 
-// While the path carries bytes there are many ticks, so that it is known when it has carried the
-// PING; otherwise there are not.
+// Until the path has carried a PING there are many ticks, so that it is known when it has.
 func TestTicksOnASlowPath(t *testing.T) {
+	silent := session.Health{Heard: at(97), Pinged: at(98), Oldest: at(98), Silent: at(98), Unacknowledged: true}
+	carrying, carried := silent, silent
+	carrying.Carrying = true
+	carried.Carried = at(98.9)
 	for _, test := range []struct {
 		what   string
 		health session.Health // at 100s
 		want   Decision
 	}{
-		{"it carries bytes", session.Health{Heard: at(97), Pinged: at(98), Oldest: at(98), Silent: at(98), Acknowledged: at(99)},
-			Decision{Next: time.Second}},
-		{"it has carried all", session.Health{Heard: at(97), Pinged: at(98), Oldest: at(98), Silent: at(98), Acknowledged: at(98.9)},
-			Decision{Next: secs(8.9)}},
-		{"a PING is sent", session.Health{Heard: at(45), Acknowledged: at(99.5)}, Decision{Ping: true, Next: time.Second}},
-		{"no PING is awaited", session.Health{Heard: at(99.5), Acknowledged: at(99.5)}, Decision{Next: 10 * time.Second}},
+		{"the PING is under way", carrying, Decision{Next: time.Second}},
+		{"it has arrived", carried, Decision{Next: secs(8)}}, // the next PING is due
+		{"a PING follows messages", session.Health{Heard: at(45), Unacknowledged: true},
+			Decision{Ping: true, Next: time.Second}},
+		{"a PING follows silence", session.Health{Heard: at(45)}, Decision{Ping: true, Next: 10 * time.Second}},
+		{"no PING is awaited", session.Health{Heard: at(99), Unacknowledged: true, Unfollowed: at(99), Carrying: true},
+			Decision{Next: 9 * time.Second}},
 	} {
 		if d := newKeeper(defaults).Tick(inTime(at(100), test.health, 1)); d != test.want {
 			t.Errorf("%s: %+v, want %+v", test.what, d, test.want)

@@ -16,10 +16,10 @@
 // else has come in: the peer is alive then, but a PONG that never comes would hold up the window
 // for ever.
 //
-// On a slow path a PING waits behind the bytes before it. While bytes are on their way, the Timeout
-// begins anew whenever the peer's kernel acknowledges some, and at last when none are on their way
-// any more; the limit of Resend does not. That moment is known from ticks, so there are many ticks
-// then.
+// On a slow path a PING waits behind the bytes before it. The Timeout begins anew whenever the
+// peer's kernel acknowledges some of those, and at last the PING itself; the limit of Resend does
+// not. What is acknowledged after that says nothing: the kernel of a peer that hangs takes what it
+// is sent. That moment is known from ticks, so there are many until then.
 //
 // While the reader waits for a slow consumer, it sees no PONG, and the connection is not dead. When
 // it goes on, the time starts anew.
@@ -117,8 +117,8 @@ func (k *Keeper) Tick(m Moment) Decision {
 	} else {
 		d.Next = min(d.Next, untilPing)
 	}
-	if (d.Ping || waiting) && m.Now.Sub(m.Health.Acknowledged) <= k.patience() {
-		d.Next = min(d.Next, k.patience()) // to see when the path has carried all bytes
+	if d.Ping && m.Health.Unacknowledged || waiting && m.Health.Carrying {
+		d.Next = min(d.Next, k.patience()) // to see when the path has carried the PING
 	}
 	if k.cfg.Message {
 		untilMessage := k.share(m.Health.Data.Add(k.cfg.Interval), m.Clients).Sub(m.Now)
@@ -168,14 +168,14 @@ func (k *Keeper) untilDead(m *Moment) (wait time.Duration, waiting bool) {
 // patience is how exactly a Timeout is kept.
 func (k *Keeper) patience() time.Duration { return max(k.cfg.Timeout/10, 1) }
 
-// deadline returns when the connection is dead if it stays silent and its path carries no more
-// bytes, late ticks left aside.
+// deadline returns when the connection is dead if it stays silent and its kernel acknowledges
+// nothing more, late ticks left aside.
 func (k *Keeper) deadline(h *session.Health) (dead time.Time, waiting bool) {
 	if h.Blocked || k.cfg.Disabled && !k.cfg.Resend {
 		return time.Time{}, false
 	}
 	if !h.Silent.IsZero() {
-		dead = later(later(h.Silent, h.Freed), h.Acknowledged).Add(k.cfg.Timeout)
+		dead = later(later(h.Silent, h.Freed), h.Carried).Add(k.cfg.Timeout)
 	}
 	if k.cfg.Resend && !h.Oldest.IsZero() {
 		// One by one: the sum of Timeout and Interval could overflow.

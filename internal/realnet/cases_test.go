@@ -31,6 +31,7 @@ var cases = []struct {
 	{"100 kbit, the queue of the client", slowUplink(100, 15*time.Second, true)},
 	{"100 kbit, the queue of a router", slowUplink(100, 15*time.Second, false)},
 	{"100 kbit, a PING waits longer than Timeout", slowUplink(100, 2*time.Second, false)},
+	{"hung gateway while sending", hungGateway},
 	{"frozen", frozen},
 }
 
@@ -169,6 +170,42 @@ func slowUplink(kbits int, timeout time.Duration, own bool) func(*testing.T, sta
 		}
 		check(t, fmt.Sprintf("connections lost at %d kbit/s", kbits), lostConnections(h))
 	}
+}
+
+// hungGateway: a gateway that answers nothing any more is noticed within two Timeouts, although its
+// kernel goes on acknowledging what is sent, and some is always on its way.
+func hungGateway(t *testing.T, start starter) {
+	slow := func(c *conversation) {
+		c.line.up.set(conditions{delay: 30 * time.Millisecond})
+		c.line.down.set(conditions{delay: 30 * time.Millisecond})
+	}
+	c := start(settings{Every: time.Second / rate, Size: 100, Interval: quick, Timeout: quick}, 0, slow)
+	const times = 6
+	var hung []time.Time
+	for range times {
+		time.Sleep(2*time.Second + rand.N(time.Second))
+		hung = append(hung, time.Now())
+		for _, conn := range c.gateway.open(c.number) {
+			conn.FreezeOut(true)
+		}
+		time.Sleep(5 * time.Second)
+	}
+	h, _ := judge(t, c)
+	tooLate := 0
+	for _, at := range hung {
+		noticed := time.Hour
+		for _, change := range h.States {
+			if change.From == apigws.StateOpen && change.Err != "" && change.At.After(at) {
+				noticed = change.At.Sub(at)
+				break
+			}
+		}
+		c.logf("noticed after %.1fs", noticed.Seconds())
+		if noticed > 2*quick+time.Second { // a second for a busy machine
+			tooLate++
+		}
+	}
+	check(t, "hung gateways noticed later than after two Timeouts", tooLate)
 }
 
 // frozen: a process that was stopped for longer than Timeout finds its connection as it was.

@@ -92,7 +92,8 @@ func (a *accounts) addPing(now time.Time, w *waiter) uint64 {
 }
 
 // took notes that the socket has taken a batch: this many messages, and the PINGs up to a number.
-func (a *accounts) took(messages int64, lastPing uint64, now time.Time, reads int64) {
+// It reports whether silentSince begins anew with one of them.
+func (a *accounts) took(messages int64, lastPing uint64, now time.Time, reads int64) (silent bool) {
 	a.taken += messages
 	for i := len(a.outstanding) - 1; i >= 0 && a.outstanding[i].left.IsZero(); i-- {
 		p := &a.outstanding[i]
@@ -102,8 +103,10 @@ func (a *accounts) took(messages int64, lastPing uint64, now time.Time, reads in
 		p.left = now
 		if a.silentSince(reads).IsZero() {
 			a.silent, a.silentPing, a.silentReads = now, p.number, reads
+			silent = true
 		}
 	}
+	return silent
 }
 
 // pong notes a PONG. It answers its PING and, as RFC 6455 allows, every PING before it. It returns

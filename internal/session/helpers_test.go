@@ -37,7 +37,7 @@ type link struct {
 	late    atomic.Int32  // writes after Close
 	resets  atomic.Int32  // counted before Close
 	rest    []byte        // of what was taken from in
-	acked   atomic.Int64  // how many ns ago the path carried bytes; 0: it never did
+	path    path          // what the kernel tells of it
 
 	mu     sync.Mutex // guards what follows
 	out    []byte     // what the session has written
@@ -128,9 +128,31 @@ func (l *link) Close() error {
 // kernel is the Socket of a link.
 type kernel struct{ *link }
 
-func (l kernel) Acknowledged() (ago time.Duration, ok bool) {
-	ago = time.Duration(l.acked.Load())
-	return ago, ago > 0
+func (l kernel) Mark() { l.path.marks.Add(1) }
+
+func (l kernel) Progress() Progress {
+	l.path.mu.Lock()
+	defer l.path.mu.Unlock()
+	p := l.path.progress
+	if l.path.ago > 0 {
+		p.Last = time.Now().Add(-l.path.ago)
+	}
+	return p
+}
+
+// A path is what the kernel tells of that to the peer.
+type path struct {
+	marks atomic.Int32 // how often Mark was called
+
+	mu       sync.Mutex // guards what follows
+	progress Progress
+	ago      time.Duration // since progress.Last; 0: that is as it is
+}
+
+func (p *path) set(progress Progress, ago time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.progress, p.ago = progress, ago
 }
 
 func (l kernel) Reset() {

@@ -21,9 +21,11 @@ type Health struct {
 	// Silent is when the oldest PING was sent after which nothing at all came in; zero if there is
 	// none.
 	Silent time.Time
-	// Acknowledged is when the path was last seen to carry bytes to the peer, at the latest; see
-	// Socket. It is zero if it never was, or if the system does not tell.
-	Acknowledged time.Time
+	// Carried is when the peer's kernel last acknowledged bytes up to the PING of Silent, at the
+	// latest; Carrying says that there are more of them. It is zero if none were since that PING,
+	// or if the system does not tell.
+	Carried  time.Time
+	Carrying bool
 	// Unfollowed is when the first message was written that no PING follows; zero if there is none.
 	Unfollowed time.Time
 	// Unacknowledged says that messages were written that no PONG has acknowledged.
@@ -41,8 +43,9 @@ func (s *Session) Health() Health {
 	}
 	reads := s.reads.Load()
 	s.out.health(&h, reads)
-	if ago, ok := s.socket.Acknowledged(); ok {
-		h.Acknowledged = time.Now().Add(-ago)
+	if !h.Silent.IsZero() {
+		p := s.socket.Progress()
+		h.Carried, h.Carrying = p.Marked, p.Pending
 	}
 	return h
 }

@@ -179,18 +179,35 @@ func TestHealth(t *testing.T) {
 	})
 }
 
-// Health asks the kernel what its peer acknowledges.
-func TestAcknowledgedByTheKernel(t *testing.T) {
+// Health says how far the PING has come after which nothing came in. The mark is behind that PING.
+func TestCarried(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := begin(t, config())
-		if at := r.Health().Acknowledged; !at.IsZero() {
-			t.Errorf("acknowledged at %v, although nothing was on its way", at)
+		carried := time.Now()
+		r.link.path.set(Progress{Last: carried.Add(time.Hour), Marked: carried, Pending: true}, 0)
+		check := func(marks int32, want time.Time, carrying bool) {
+			t.Helper()
+			synctest.Wait()
+			if h := r.Health(); h.Carried != want || h.Carrying != carrying {
+				t.Errorf("carried at %v, carrying %v", h.Carried, h.Carrying)
+			}
+			if n := r.link.path.marks.Load(); n != marks {
+				t.Errorf("marked %d times, want %d", n, marks)
+			}
 		}
-		r.link.acked.Store(int64(time.Second))
-		time.Sleep(time.Minute)
-		if at := r.Health().Acknowledged; time.Since(at) != time.Second {
-			t.Errorf("acknowledged %v ago, want 1s", time.Since(at))
-		}
+		check(0, time.Time{}, false)
+		r.send("a", Fresh)
+		check(0, time.Time{}, false)
+		r.sendPing(nil)
+		check(1, carried, true)
+		r.sendPing(nil) // the silence is that after the first
+		check(1, carried, true)
+		r.link.path.set(Progress{Marked: carried}, 0)
+		check(1, carried, false)
+		r.link.bring(pongOf(2))
+		check(1, time.Time{}, false)
+		r.sendPing(nil)
+		check(2, carried, false)
 	})
 }
 

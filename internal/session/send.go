@@ -321,30 +321,34 @@ func (s *sender) write(b *batch) {
 		b.n, err = s.writeAll(b.buf)
 	}
 
+	silent := false
 	s.mu.Lock()
 	s.limit.stop()
 	if err == nil {
 		if b.messages > 0 || b.lastPing > 0 {
-			s.took(b)
+			silent = s.took(b)
 		}
 	} else {
 		s.breakLocked(err)
 		b.err = err // writeFailed puts the cause of the session in its place
 	}
 	s.mu.Unlock()
+	if silent {
+		s.session.socket.Mark() // before anything else is written
+	}
 	<-s.turn
 	if b.done != nil {
 		close(b.done)
 	}
 }
 
-// took notes that the socket has taken b; s.mu is held.
-func (s *sender) took(b *batch) {
+// took notes that the socket has taken b; s.mu is held. See accounts.took.
+func (s *sender) took(b *batch) (silent bool) {
 	var now time.Time
 	if b.lastPing > 0 {
 		now = time.Now()
 	}
-	s.accounts.took(b.messages, b.lastPing, now, s.session.reads.Load())
+	return s.accounts.took(b.messages, b.lastPing, now, s.session.reads.Load())
 }
 
 // overdue calls limit.overdue with s.mu held.

@@ -93,18 +93,27 @@ const (
 type Socket interface {
 	// Reset closes the socket and drops what the kernel still holds.
 	Reset()
-	// Acknowledged returns how long ago the path was last seen to carry bytes to the peer: when
-	// the peer's kernel last acknowledged some, as long as others are on their way; after that,
-	// when a call last saw some on their way. The true time may be longer. ok is false if no call
-	// saw any, or if the system does not tell.
-	Acknowledged() (ago time.Duration, ok bool)
+	// Mark makes Progress speak of the bytes that were written before.
+	Mark()
+	// Progress returns how far the bytes have come.
+	Progress() Progress
+}
+
+// A Progress is what the kernel of a peer has acknowledged of the bytes that were written to it, as
+// far as the system tells: instants are zero if it does not. It is known by looking from time to
+// time, so the instants are the latest possible.
+type Progress struct {
+	Last    time.Time // when any bytes were last acknowledged that had not been before
+	Marked  time.Time // when some of the bytes before the mark were; zero if none were since Mark
+	Pending bool      // not all bytes before the mark are acknowledged
 }
 
 // noSocket is used when the socket is not known.
 type noSocket struct{}
 
-func (noSocket) Reset()                                     {}
-func (noSocket) Acknowledged() (ago time.Duration, ok bool) { return 0, false }
+func (noSocket) Reset()             {}
+func (noSocket) Mark()              {}
+func (noSocket) Progress() Progress { return Progress{} }
 
 // A Session is one open connection. All methods may be called concurrently.
 type Session struct {
@@ -245,8 +254,8 @@ func (s *Session) Send(ctx context.Context, p []byte, kind Kind) (Outcome, error
 // gets a WriteTimeout from that moment.
 func (s *Session) late() {
 	var more time.Duration
-	if ago, ok := s.socket.Acknowledged(); ok {
-		more = s.cfg.WriteTimeout - ago
+	if last := s.socket.Progress().Last; !last.IsZero() {
+		more = s.cfg.WriteTimeout - time.Since(last)
 	}
 	if s.out.overdue(more) {
 		s.Abort(ErrWriteTimeout)

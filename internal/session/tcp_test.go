@@ -39,8 +39,9 @@ func beginTCP(t *testing.T, cfg *Config) (*Session, *net.TCPConn) {
 // lingerless is the Socket of a connection of the kernel.
 type lingerless struct{ *net.TCPConn }
 
-func (l lingerless) Reset()                              { l.SetLinger(0) }
-func (l lingerless) Acknowledged() (time.Duration, bool) { return 0, false }
+func (l lingerless) Reset()             { l.SetLinger(0) }
+func (l lingerless) Mark()              {}
+func (l lingerless) Progress() Progress { return Progress{} }
 
 // A session that is given up sends nothing more: what its kernel still holds is dropped, and the
 // peer's connection is reset.

@@ -46,7 +46,7 @@ func TestWriteTimeoutOnASlowPath(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := begin(t, config(), stuck)
 		const ago = time.Second
-		r.link.acked.Store(int64(ago))
+		r.link.path.set(Progress{}, ago)
 		sent := r.sending("0", Fresh)
 		for range 3 {
 			time.Sleep(r.cfg.WriteTimeout - ago)
@@ -55,15 +55,15 @@ func TestWriteTimeoutOnASlowPath(t *testing.T) {
 		r.link.permits <- nil
 		must(t, sent, result{Sent, nil})
 		time.Sleep(2 * r.cfg.WriteTimeout) // nothing is under way: no time runs
-		r.link.acked.Store(int64(0))
+		r.link.path.set(Progress{}, 0)
 		time.Sleep(2 * r.cfg.WriteTimeout)
 		r.lives()
 
-		r.link.acked.Store(int64(ago))
+		r.link.path.set(Progress{}, ago)
 		sent = r.sending("1", Fresh)
 		time.Sleep(r.cfg.WriteTimeout)
 		synctest.Wait() // the socket was asked
-		r.link.acked.Store(int64(r.cfg.WriteTimeout))
+		r.link.path.set(Progress{}, r.cfg.WriteTimeout)
 		time.Sleep(r.cfg.WriteTimeout - ago - 1)
 		r.lives()
 		time.Sleep(1)
@@ -78,9 +78,9 @@ func TestWriteTimeoutThatComesLate(t *testing.T) {
 		r := begin(t, config())
 		r.late()
 		r.send("0", Fresh)
-		r.link.acked.Store(int64(time.Second))
+		r.link.path.set(Progress{}, time.Second)
 		r.late()
-		r.link.acked.Store(int64(0))
+		r.link.path.set(Progress{}, 0)
 		r.late()
 		time.Sleep(2 * r.cfg.WriteTimeout)
 		r.lives()

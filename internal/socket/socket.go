@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/apigws/apigws/internal/session"
 )
 
 // Under returns the TCP connection that conn is or wraps, nil if there is none to be seen.
@@ -30,12 +32,21 @@ type TCP struct {
 	progress progress
 }
 
-// A progress remembers what was seen of the bytes on their way to a peer.
+// A progress remembers how far the bytes have come that were written to a connection.
 type progress struct {
-	mu           sync.Mutex // guards what follows
-	delivered    uint32     // segments that the peer has acknowledged
-	acknowledged time.Time  // when delivered last grew, at the latest; zero if it never did
-	seen         time.Time  // when bytes were last seen on their way; zero if they never were
+	mu     sync.Mutex // guards what follows
+	acked  uint64     // how many bytes the peer's kernel has acknowledged
+	last   time.Time  // when acked last grew, at the latest; zero if it never did
+	mark   uint64     // what acked is once the bytes before the mark are acknowledged
+	marked time.Time  // when some of those last were, at the latest; zero if none were since the mark
+}
+
+// setMark sets the mark; p.mu is held.
+func (p *progress) setMark(mark uint64) { p.mark, p.marked = mark, time.Time{} }
+
+// report returns what Progress does; p.mu is held.
+func (p *progress) report() session.Progress {
+	return session.Progress{Last: p.last, Marked: p.marked, Pending: p.acked < p.mark}
 }
 
 // Of returns a new TCP, which has seen nothing yet.
