@@ -253,11 +253,8 @@ func (s *Session) Send(ctx context.Context, p []byte, kind Kind) (Outcome, error
 // the peer's kernel has acknowledged bytes meanwhile: then there will be room for the write, and it
 // gets a WriteTimeout from that moment.
 func (s *Session) late() {
-	var more time.Duration
-	if last := s.socket.Progress().Last; !last.IsZero() {
-		more = s.cfg.WriteTimeout - time.Since(last)
-	}
-	if s.out.overdue(more) {
+	last := s.socket.Progress().Last // perhaps zero, which is long ago
+	if s.out.overdue(s.cfg.WriteTimeout - time.Since(last)) {
 		s.Abort(ErrWriteTimeout)
 	}
 }
