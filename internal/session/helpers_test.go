@@ -131,6 +131,7 @@ type kernel struct{ *link }
 func (l kernel) Mark() { l.path.marks.Add(1) }
 
 func (l kernel) Progress() Progress {
+	l.path.asked.Add(1)
 	l.path.mu.Lock()
 	defer l.path.mu.Unlock()
 	p := l.path.progress
@@ -143,6 +144,7 @@ func (l kernel) Progress() Progress {
 // A path is what the kernel tells of that to the peer.
 type path struct {
 	marks atomic.Int32 // how often Mark was called
+	asked atomic.Int32 // how often Progress was
 
 	mu       sync.Mutex // guards what follows
 	progress Progress

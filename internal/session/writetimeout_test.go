@@ -80,9 +80,13 @@ func TestWriteTimeoutThatComesLate(t *testing.T) {
 		r.send("0", Fresh)
 		r.link.path.set(Progress{}, time.Second)
 		r.late()
+		asked := r.link.path.asked.Load()
+		time.Sleep(2 * r.cfg.WriteTimeout)
+		if n := r.link.path.asked.Load() - asked; n != 0 {
+			t.Errorf("the socket was asked %d times, although nothing is written", n)
+		}
 		r.link.path.set(Progress{}, 0)
 		r.late()
-		time.Sleep(2 * r.cfg.WriteTimeout)
 		r.lives()
 	})
 }

@@ -16,12 +16,13 @@ import (
 func (t *TCP) Mark() {
 	t.progress.mu.Lock()
 	defer t.progress.mu.Unlock()
-	// Both in this order: what is acknowledged between the two moves the mark a little too far.
-	queued, err := t.queued()
+	info, err := t.info()
 	if err != nil {
 		return
 	}
-	if info, err := t.info(); err == nil {
+	// What is acknowledged between the two calls makes the sum too small. In the other order it
+	// would be too large, and never be reached if nothing is written any more.
+	if queued, err := t.queued(); err == nil {
 		t.progress.note(&info, time.Now())
 		t.progress.setMark(info.acked + uint64(queued))
 	}
