@@ -104,7 +104,7 @@ type Socket interface {
 // time, so the instants are the latest possible.
 type Progress struct {
 	Last    time.Time // when any bytes were last acknowledged that had not been before
-	Marked  time.Time // when some of the bytes before the mark were; zero if none were since Mark
+	Marked  time.Time // the same, until those before the mark were; zero if none were since Mark
 	Pending bool      // not all bytes before the mark are acknowledged
 }
 

@@ -42,8 +42,10 @@ func (t *TCP) Progress() session.Progress {
 // the oldest fields. A field that the kernel does not know is 0.
 type tcpInfo struct {
 	syscall.TCPInfo
-	_     [16]byte
-	acked uint64 // bytes that the peer has acknowledged; since Linux 4.1
+	_         [16]byte
+	acked     uint64 // bytes that the peer has acknowledged, without gaps; since Linux 4.1
+	_         [64]byte
+	delivered uint32 // segments that it has acknowledged, those behind gaps too; since Linux 4.18
 }
 
 func (t *TCP) info() (info tcpInfo, err error) {
@@ -84,14 +86,15 @@ func (t *TCP) control(f func(fd uintptr) syscall.Errno) error {
 // note takes notice of what the kernel tells; p.mu is held.
 //
 // That an acknowledgement has come says nothing by itself: every segment of the peer carries one,
-// even if nothing of ours gets through to it.
+// even if nothing of ours gets through to it. What comes behind a gap is progress, too: the gap can
+// stay for seconds on a slow path, until its segment is sent again.
 func (p *progress) note(info *tcpInfo, now time.Time) {
-	if info.acked <= p.acked {
+	if info.acked == p.acked && info.delivered == p.delivered {
 		return
 	}
 	p.last = now.Add(-time.Duration(info.Last_ack_recv) * time.Millisecond)
 	if p.acked < p.mark {
 		p.marked = p.last
 	}
-	p.acked = info.acked
+	p.acked, p.delivered = info.acked, info.delivered
 }

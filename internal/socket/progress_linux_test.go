@@ -23,20 +23,23 @@ func TestProgress(t *testing.T) {
 		acked   uint64
 		lastAck uint32 // ms before
 		mark    uint64 // set after that; 0: not
+		behind  uint32 // segments acknowledged so far that came behind a gap
 		want    session.Progress
 	}{
-		{0, 0, 100, 0, session.Progress{}},
-		{1000, 50, 100, 0, session.Progress{Last: at(900)}},
-		{2000, 50, 10, 0, session.Progress{Last: at(900)}}, // an acknowledgement of nothing new
-		{3000, 50, 10, 100, session.Progress{Last: at(900), Pending: true}},
-		{4000, 60, 10, 0, session.Progress{Last: at(3990), Marked: at(3990), Pending: true}},
-		{5000, 60, 10, 0, session.Progress{Last: at(3990), Marked: at(3990), Pending: true}},
-		{6000, 99, 0, 0, session.Progress{Last: at(6000), Marked: at(6000), Pending: true}},
-		{7000, 100, 5, 0, session.Progress{Last: at(6995), Marked: at(6995)}},
-		{8000, 150, 5, 0, session.Progress{Last: at(7995), Marked: at(6995)}}, // beyond the mark
-		{9000, 160, 5, 160, session.Progress{Last: at(8995)}},                 // nothing is before it
+		{0, 0, 100, 0, 0, session.Progress{}},
+		{1000, 50, 100, 0, 0, session.Progress{Last: at(900)}},
+		{2000, 50, 10, 0, 0, session.Progress{Last: at(900)}}, // an acknowledgement of nothing new
+		{3000, 50, 10, 100, 0, session.Progress{Last: at(900), Pending: true}},
+		{4000, 60, 10, 0, 0, session.Progress{Last: at(3990), Marked: at(3990), Pending: true}},
+		{5000, 60, 10, 0, 0, session.Progress{Last: at(3990), Marked: at(3990), Pending: true}},
+		{5500, 60, 10, 0, 1, session.Progress{Last: at(5490), Marked: at(5490), Pending: true}},
+		{6000, 99, 0, 0, 1, session.Progress{Last: at(6000), Marked: at(6000), Pending: true}},
+		{7000, 100, 5, 0, 1, session.Progress{Last: at(6995), Marked: at(6995)}},
+		{8000, 150, 5, 0, 1, session.Progress{Last: at(7995), Marked: at(6995)}}, // beyond the mark
+		{8500, 150, 5, 0, 2, session.Progress{Last: at(8495), Marked: at(6995)}},
+		{9000, 160, 5, 160, 2, session.Progress{Last: at(8995)}}, // nothing is before it
 	} {
-		info := tcpInfo{TCPInfo: syscall.TCPInfo{Last_ack_recv: test.lastAck}, acked: test.acked}
+		info := tcpInfo{TCPInfo: syscall.TCPInfo{Last_ack_recv: test.lastAck}, acked: test.acked, delivered: test.behind}
 		p.note(&info, at(test.at))
 		if test.mark > 0 {
 			p.setMark(test.mark)
@@ -64,6 +67,10 @@ func TestMark(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the peer has read everything: %+v", tcp.Progress())
 		}
+	}
+
+	if info, err := tcp.info(); err != nil || info.delivered == 0 {
+		t.Errorf("%d segments acknowledged, %v", info.delivered, err)
 	}
 
 	stuff(t, conn)

@@ -34,11 +34,12 @@ type TCP struct {
 
 // A progress remembers how far the bytes have come that were written to a connection.
 type progress struct {
-	mu     sync.Mutex // guards what follows
-	acked  uint64     // how many bytes the peer's kernel has acknowledged
-	last   time.Time  // when acked last grew, at the latest; zero if it never did
-	mark   uint64     // what acked is once the bytes before the mark are acknowledged
-	marked time.Time  // when some of those last were, at the latest; zero if none were since the mark
+	mu        sync.Mutex // guards what follows
+	acked     uint64     // how many bytes the peer's kernel has acknowledged, without gaps
+	delivered uint32     // how many segments, those behind gaps too
+	last      time.Time  // when one of them last grew, at the latest; zero if none did
+	mark      uint64     // what acked is once the bytes before the mark are acknowledged
+	marked    time.Time  // last, as it was when that was; zero if nothing came since the mark
 }
 
 // setMark sets the mark; p.mu is held.
