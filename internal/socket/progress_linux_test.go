@@ -33,6 +33,7 @@ func TestProgress(t *testing.T) {
 		{4000, 60, 10, 0, 0, session.Progress{Last: at(3990), Marked: at(3990), Pending: true}},
 		{5000, 60, 10, 0, 0, session.Progress{Last: at(3990), Marked: at(3990), Pending: true}},
 		{5500, 60, 10, 0, 1, session.Progress{Last: at(5490), Marked: at(5490), Pending: true}},
+		{5700, 60, 10, 0, 1, session.Progress{Last: at(5490), Marked: at(5490), Pending: true}}, // nothing new
 		{6000, 99, 0, 0, 1, session.Progress{Last: at(6000), Marked: at(6000), Pending: true}},
 		{7000, 100, 5, 0, 1, session.Progress{Last: at(6995), Marked: at(6995)}},
 		{8000, 150, 5, 0, 1, session.Progress{Last: at(7995), Marked: at(6995)}}, // beyond the mark
