@@ -183,6 +183,7 @@ func (c *Client) Close() error {
 func (c *Client) end(reason error) {
 	c.status.end(reason)
 	c.cancel()
+	c.life.connector.end()
 	c.life.loop.Wake()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/apigws/apigws/internal/handshake"
@@ -12,13 +13,17 @@ import (
 )
 
 // A connector makes connections. The run loop uses it, or the rotation for which the run loop waits
-// before it uses it again: never two at once.
+// before it uses it again: never two at once. Only end may be called at any time.
 type connector struct {
 	client *Client
 	dialer *dialer
 	made   int  // connections
 	silent int  // connections that answered no PING
 	ponged bool // some connection did
+
+	mu     sync.Mutex         // guards what follows
+	ended  bool               // end was called
+	cancel context.CancelFunc // ends the call of connect that is under way; nil if none is
 }
 
 // An attempt says how connect goes about it.
@@ -30,9 +35,10 @@ type attempt struct {
 	once   chan struct{} // closed when nothing is to be tried again; nil: never
 }
 
-// connect makes a connection, trying again as long as that is worth it and ctx lasts, which ends
-// with the client.
-func (k *connector) connect(ctx context.Context, a attempt) (*connection, error) {
+// connect makes a connection, trying again as long as that is worth it and the client lasts.
+func (k *connector) connect(a attempt) (*connection, error) {
+	ctx, done := k.newContext()
+	defer done()
 	events := k.client.events
 	unauthorized := false
 	err, wait := a.cause, a.wait
@@ -69,6 +75,35 @@ func (k *connector) connect(ctx context.Context, a attempt) (*connection, error)
 		if a.beside {
 			events.log.Warn("rotation failed", "error", err, "retry_in", wait)
 		}
+	}
+}
+
+// newContext returns the context of one call of connect. It ends with the client, or when connect
+// calls done. It is not a child of the client's context, which would keep its map of children, 250
+// bytes, as long as the client lives: most clients need no other child of it.
+func (k *connector) newContext() (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ended {
+		cancel()
+	}
+	k.cancel = cancel
+	return ctx, func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.cancel()
+		k.cancel = nil
+	}
+}
+
+// end cancels the call of connect that is under way, and every later one. It is part of Client.end.
+func (k *connector) end() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ended = true
+	if k.cancel != nil {
+		k.cancel()
 	}
 }
 

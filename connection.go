@@ -29,8 +29,10 @@ type connection struct {
 	gap        time.Duration
 	protocol   string
 
-	early   *queue.Queue  // takes what comes in before the connection is opened
-	settled chan struct{} // closed when it is known what was lost
+	early *queue.Queue // takes what comes in before the connection is opened
+
+	mu      sync.Mutex    // guards settled
+	settled chan struct{} // see whenSettled; nil until it is needed, which saves an idle client memory
 }
 
 // newConnection begins the life of a connection whose handshake is done. It must be torn down.
@@ -41,7 +43,6 @@ func newConnection(c *Client, dialled *handshake.Conn, generation int) *connecti
 		gap:        c.status.gap(),
 		protocol:   dialled.Subprotocol,
 		early:      queue.New(),
-		settled:    make(chan struct{}),
 	}
 	var kernel session.Socket
 	if tcp := dialled.Socket; tcp != nil {
@@ -124,7 +125,17 @@ func (conn *connection) settle() {
 	if lost > 0 && c.sessions.Window == nil {
 		c.losses.add(lost, conn.session.Cause())
 	}
-	close(conn.settled)
+	close(conn.whenSettled())
+}
+
+// whenSettled returns the channel that settle closes when it is known what was lost.
+func (conn *connection) whenSettled() chan struct{} {
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if conn.settled == nil {
+		conn.settled = make(chan struct{})
+	}
+	return conn.settled
 }
 
 // releaseEarly gives to Read what came on a connection that was never opened, unless nobody reads:

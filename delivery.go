@@ -41,7 +41,7 @@ func (conn *connection) flush(ctx context.Context) error {
 		return err
 	}
 	select {
-	case <-conn.settled:
+	case <-conn.whenSettled():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,7 +88,7 @@ func TestRefusalIsNotedFirst(t *testing.T) {
 
 // Who finds that the client ends finds out why.
 func TestReasonComesBeforeTheEnd(t *testing.T) {
-	c := &Client{life: &life{loop: loop.New(func() bool { return false })}}
+	c := &Client{life: &life{connector: &connector{}, loop: loop.New(func() bool { return false })}}
 	c.ctx, c.cancel = context.WithCancel(t.Context())
 	c.status.mu.Lock()
 	done := make(chan struct{})
@@ -98,6 +99,13 @@ func TestReasonComesBeforeTheEnd(t *testing.T) {
 	yield()
 	if c.ctx.Err() != nil {
 		t.Error("the client ends, and does not know why")
+	}
+	k := c.life.connector
+	k.mu.Lock()
+	ended := k.ended
+	k.mu.Unlock()
+	if ended {
+		t.Error("connect ends, and does not know why")
 	}
 	c.status.mu.Unlock()
 	<-done
@@ -119,7 +127,7 @@ func TestLossIsNotedFirst(t *testing.T) {
 	}
 	local, remote := net.Pipe()
 	go io.Copy(io.Discard, remote)
-	conn := &connection{client: c, early: queue.New(), settled: make(chan struct{})}
+	conn := &connection{client: c, early: queue.New()}
 	conn.session = session.New(&c.sessions, local, nil, conn.early)
 	if _, err := conn.session.Send(t.Context(), []byte("x"), session.Fresh); err != nil {
 		t.Fatal(err)
@@ -134,7 +142,7 @@ func TestLossIsNotedFirst(t *testing.T) {
 	}()
 	yield()
 	select {
-	case <-conn.settled:
+	case <-conn.whenSettled():
 		t.Error("it is settled, and its loss is not noted")
 	default:
 	}
@@ -222,5 +230,26 @@ func TestLineGivesNothingAfterTheEnd(t *testing.T) {
 	close(ended)
 	if conn, err := l.await(t.Context(), nil); err != ErrClosed {
 		t.Errorf("await = %v, %v, want ErrClosed", conn, err)
+	}
+}
+
+// The channel is closed, whichever comes first.
+func TestWhenSettledDuringSettle(t *testing.T) {
+	for range 100 {
+		c := &Client{opts: &Options{}, queue: queue.New()}
+		c.sessions = session.Config{Traffic: &c.counters.Traffic, Notify: func() {}, Cause: lossCause}
+		local, remote := net.Pipe()
+		var reading sync.WaitGroup
+		reading.Go(func() { io.Copy(io.Discard, remote) })
+		conn := &connection{client: c, early: queue.New()}
+		conn.session = session.New(&c.sessions, local, nil, conn.early)
+		conn.session.Abort(errRetired)
+		var both sync.WaitGroup
+		both.Go(conn.settle)
+		both.Go(func() { <-conn.whenSettled() })
+		both.Wait()
+		<-conn.whenSettled()
+		conn.session.Wait()
+		reading.Wait()
 	}
 }

@@ -32,7 +32,7 @@ func until(is func() bool) bool {
 // The run loop is woken when it can see that the client ends: it may sleep for long afterwards.
 func TestEndComesBeforeItsWake(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := &Client{ctx: ctx, life: &life{}}
+	c := &Client{ctx: ctx, life: &life{connector: &connector{}}}
 	seen := make(chan error, 1)
 	c.life.loop = loop.New(func() bool {
 		seen <- ctx.Err()
@@ -40,6 +40,9 @@ func TestEndComesBeforeItsWake(t *testing.T) {
 	})
 	c.cancel = func() {
 		yield()
+		if c.life.connector.ended {
+			t.Error("connect was ended before the client")
+		}
 		cancel()
 	}
 	c.end(ErrClosed)

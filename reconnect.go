@@ -12,7 +12,7 @@ import (
 
 // A life is the run loop of a client: connections one after another. Whoever has news for it wakes
 // its loop: a call of Close or Rotate, the session of a connection, a rotation, a timer. Only step
-// uses it, except for loop and requests.
+// uses it, except for loop, requests and connector.end.
 type life struct {
 	client   *Client
 	loop     *loop.Loop // calls step
@@ -49,7 +49,7 @@ func (l *life) step() bool {
 
 // first makes the first connection. It returns nil if the client ends.
 func (l *life) first() *connection {
-	conn, err := l.connector.connect(l.client.ctx, attempt{policy: l.policy})
+	conn, err := l.connector.connect(attempt{policy: l.policy})
 	if err != nil {
 		l.client.end(err)
 		return nil
@@ -136,7 +136,7 @@ func (l *life) replace(conn *connection) *connection {
 			return nil
 		}
 	}
-	<-conn.settled
+	<-conn.whenSettled()
 	l.reject(cause)
 	l.began = next.session.Opened()
 	l.open(next)
@@ -164,7 +164,7 @@ func (l *life) reconnect(cause error, stable bool) (*connection, error) {
 	if stable && r.Fleet > 0 {
 		wait = jitter.Fleet(rand.N, r.Fleet, c.opts.Limits.ConnectRate)
 	}
-	return l.connector.connect(c.ctx, attempt{policy: l.policy, wait: wait, cause: cause})
+	return l.connector.connect(attempt{policy: l.policy, wait: wait, cause: cause})
 }
 
 // open lets the application use a connection: what comes in goes to Read, what earlier connections

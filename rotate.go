@@ -59,7 +59,7 @@ func (r *rotation) begin(timed bool) {
 	c.tearing.Go(func() { // the end of the client stops it; who reads the result waits for it
 		defer r.life.loop.Wake()
 		policy, _ := pace.New(c.opts.Reconnect.Backoff)
-		conn, err := r.life.connector.connect(c.ctx, attempt{policy: policy, beside: true, once: once})
+		conn, err := r.life.connector.connect(attempt{policy: policy, beside: true, once: once})
 		result <- madeResult{conn, err}
 	})
 }
@@ -207,7 +207,7 @@ func (l *life) handover(old, next *connection) bool {
 			l.countLoss(old.session.Cause())
 		}
 		old.tearDown()
-		<-old.settled
+		<-old.whenSettled()
 		l.reject(old.session.Cause())
 	}
 	c.counters.rotations.Add(1)
