@@ -48,6 +48,9 @@ func newConnection(c *Client, dialled *handshake.Conn, generation int) *connecti
 	if tcp := dialled.Socket; tcp != nil {
 		socket.BoundSendBuffer(tcp)
 		kernel = socket.Of(tcp)
+		if dialled.TLS13 {
+			kernel = socket.OfTLS13(tcp)
+		}
 	}
 	conn.session = session.New(&c.sessions, redact.Stream(dialled.Stream), kernel, conn.early)
 	return conn

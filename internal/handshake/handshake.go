@@ -17,6 +17,7 @@ import (
 type Conn struct {
 	Stream      io.ReadWriteCloser // above TLS and proxies
 	Socket      *net.TCPConn       // under it; nil when the transport hides it
+	TLS13       bool               // Stream reads from a tls.Conn with TLS 1.3, and that from Socket; nothing of the application is between
 	Subprotocol string             // that the server has picked
 	Cookies     []*http.Cookie     // that the server has set
 }
@@ -62,9 +63,11 @@ func Do(ctx context.Context, client *http.Client, req *http.Request, subprotocol
 	// buffers back.
 	up.body.kept = true
 	ws.CloseNow()
+	tcp, tls13 := progress.socket(up.base)
 	return &Conn{
 		Stream:      up.body.ReadWriteCloser,
-		Socket:      progress.socket(up.base),
+		Socket:      tcp,
+		TLS13:       tls13,
 		Subprotocol: ws.Subprotocol(),
 		Cookies:     resp.Cookies(),
 	}, nil

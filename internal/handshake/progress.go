@@ -72,12 +72,20 @@ func (p *progress) failed(err error) string {
 }
 
 // socket returns the TCP connection under the one that base has made, nil if it cannot be told.
-func (p *progress) socket(base http.RoundTripper) *net.TCPConn {
+// tls13 says that a tls.Conn with TLS 1.3 reads it, and the stream reads that, without a wrapper of
+// the application between them.
+func (p *progress) socket(base http.RoundTripper) (tcp *net.TCPConn, tls13 bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	_, known := base.(*http.Transport)
 	// Other transports may have sent requests of their own with the context of ours.
-	if _, ok := base.(*http.Transport); !ok && p.conns > 1 {
-		return nil
+	if !known && p.conns > 1 {
+		return nil, false
 	}
-	return socket.Under(p.conn)
+	tcp = socket.Under(p.conn)
+	conn, ok := p.conn.(*tls.Conn)
+	if !known || !ok || conn.NetConn() != net.Conn(tcp) { // another transport may wrap the stream
+		return tcp, false
+	}
+	return tcp, conn.ConnectionState().Version >= tls.VersionTLS13
 }

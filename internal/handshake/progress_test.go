@@ -178,6 +178,18 @@ func TestSocket(t *testing.T) {
 	dialTLS.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return (&tls.Dialer{Config: dialTLS.TLSClientConfig}).DialContext(ctx, network, addr)
 	}
+	shownTLS := dialTLS.Clone()
+	shownTLS.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dialTLS.DialTLSContext(ctx, network, addr)
+		return shown{conn}, err
+	}
+	shownTCP := secureTransport.Clone()
+	shownTCP.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		return shown{conn}, err
+	}
+	older := secureTransport.Clone()
+	older.TLSClientConfig.MaxVersion = tls.VersionTLS12
 	wrapping := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 		return shown{conn}, err
@@ -191,26 +203,31 @@ func TestSocket(t *testing.T) {
 		url       string
 		transport http.RoundTripper
 		want      bool
+		tls13     bool
 	}{
-		"http":                      {plainURL, plain, true},
-		"https":                     {secureURL, secureTransport, true},
-		"https with DialTLSContext": {secureURL, dialTLS, true},
-		"http through a proxy":      {plainURL, through(plain, proxy(t, "")), true},
-		"https through a proxy":     {secureURL, through(secureTransport, proxy(t, "")), true},
-		"conn with NetConn":         {plainURL, wrapping, true},
-		"conn that hides it":        {plainURL, hiding, false},
-		"default transport":         {plainURL, nil, true},
-		"wrapped transport":         {plainURL, roundTrip(plain.RoundTrip), true},
+		"http":                      {plainURL, plain, true, false},
+		"https":                     {secureURL, secureTransport, true, true},
+		"https with DialTLSContext": {secureURL, dialTLS, true, true},
+		"http through a proxy":      {plainURL, through(plain, proxy(t, "")), true, false},
+		"https through a proxy":     {secureURL, through(secureTransport, proxy(t, "")), true, true},
+		"conn with NetConn":         {plainURL, wrapping, true, false},
+		"conn that hides it":        {plainURL, hiding, false, false},
+		"default transport":         {plainURL, nil, true, false},
+		"wrapped transport":         {plainURL, roundTrip(plain.RoundTrip), true, false},
+		"https, wrapped transport":  {secureURL, roundTrip(secureTransport.RoundTrip), true, false},
+		"https, TLS 1.2":            {secureURL, older, true, false},
+		"https, tls.Conn wrapped":   {secureURL, shownTLS, true, false},
+		"https, TCP wrapped":        {secureURL, shownTCP, true, false},
 		"transport without traces": {plainURL, roundTrip(func(req *http.Request) (*http.Response, error) {
 			return plain.RoundTrip(req.Clone(context.Background()))
-		}), false},
+		}), false, false},
 		// It is not known which is which.
 		"transport with two requests": {plainURL, roundTrip(func(req *http.Request) (*http.Response, error) {
 			if resp, err := plain.RoundTrip(req.Clone(req.Context())); err == nil {
 				defer resp.Body.Close()
 			}
 			return plain.RoundTrip(req)
-		}), false},
+		}), false, false},
 	}
 	for name, test := range tests {
 		conn, failure := get(t, test.url, test.transport)
@@ -220,6 +237,9 @@ func TestSocket(t *testing.T) {
 		}
 		if got := conn.Socket != nil; got != test.want {
 			t.Errorf("%s: found = %v, want %v", name, got, test.want)
+		}
+		if conn.TLS13 != test.tls13 {
+			t.Errorf("%s: TLS13 = %v, want %v", name, conn.TLS13, test.tls13)
 		}
 		carries(t, conn)
 		// It is the right one.
@@ -240,10 +260,10 @@ func TestSocketOfSecondAttempt(t *testing.T) {
 	for _, conn := range []net.Conn{first, last} {
 		p.trace().GotConn(httptrace.GotConnInfo{Conn: conn})
 	}
-	if got := p.socket(&http.Transport{}); got != last {
+	if got, _ := p.socket(&http.Transport{}); got != last {
 		t.Errorf("%p, want %p", got, last)
 	}
-	if got := p.socket(roundTrip(nil)); got != nil {
+	if got, _ := p.socket(roundTrip(nil)); got != nil {
 		t.Errorf("of another transport: %p", got)
 	}
 }

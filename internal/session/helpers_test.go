@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -36,8 +38,16 @@ type link struct {
 	deaf    bool          // Close does not end a write that waits
 	late    atomic.Int32  // writes after Close
 	resets  atomic.Int32  // counted before Close
-	rest    []byte        // of what was taken from in
-	path    path          // what the kernel tells of it
+	rest    []byte        // of what was taken from in: what TLS would hold
+	ended   bool          // in is closed
+	record  int           // a Read returns at most so many bytes; 0: there is no such bound
+
+	blocking    bool         // SetNonblocking does not work
+	nonblocking bool         // a Read takes nothing from in
+	awaitErr    error        // what AwaitInput returns when something has come in
+	awaits      atomic.Int32 // calls of AwaitInput
+	waiting     atomic.Bool  // one of them waits
+	path        path         // what the kernel tells of it
 
 	mu     sync.Mutex // guards what follows
 	out    []byte     // what the session has written
@@ -50,26 +60,22 @@ func newLink() *link {
 }
 
 func (l *link) Read(p []byte) (int, error) {
-	for len(l.rest) == 0 {
-		// What has arrived is read even if the stream was closed meanwhile.
-		select {
-		case b, ok := <-l.in:
-			if !ok {
-				return 0, l.ended()
-			}
-			l.rest = b
-			continue
-		default:
-		}
-		select {
-		case b, ok := <-l.in:
-			if !ok {
-				return 0, l.ended()
-			}
-			l.rest = b
-		case <-l.closed:
+	if len(l.rest) == 0 && l.nonblocking {
+		return 0, fmt.Errorf("wrapped: %w", os.ErrDeadlineExceeded)
+	}
+	// What has arrived is read even if the stream was closed meanwhile.
+	for l.takeArrived(); len(l.rest) == 0; l.wait() {
+		switch {
+		case l.ended && l.inErr != nil:
+			return 0, l.inErr
+		case l.ended:
+			return 0, io.EOF
+		case l.isClosed():
 			return 0, errClosed
 		}
+	}
+	if l.record > 0 {
+		p = p[:min(len(p), l.record)]
 	}
 	n := copy(p, l.rest)
 	if l.rest = l.rest[n:]; len(l.rest) == 0 {
@@ -78,11 +84,25 @@ func (l *link) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (l *link) ended() error {
-	if l.inErr != nil {
-		return l.inErr
+// takeArrived takes what has come in.
+func (l *link) takeArrived() {
+	for len(l.rest) == 0 && !l.ended {
+		select {
+		case b, ok := <-l.in:
+			l.rest, l.ended = b, !ok
+		default:
+			return
+		}
 	}
-	return io.EOF
+}
+
+// wait waits until something comes in, or the stream is closed.
+func (l *link) wait() {
+	select {
+	case b, ok := <-l.in:
+		l.rest, l.ended = b, !ok
+	case <-l.closed:
+	}
 }
 
 func (l *link) Write(p []byte) (int, error) {
@@ -127,6 +147,26 @@ func (l *link) Close() error {
 
 // kernel is the Socket of a link.
 type kernel struct{ *link }
+
+func (l kernel) SetNonblocking(on bool) bool {
+	works := !l.blocking && !l.isClosed()
+	l.nonblocking = on && works
+	return works
+}
+
+// AwaitInput takes from in, so that rest is then what the socket has.
+func (l kernel) AwaitInput() error {
+	if l.nonblocking {
+		panic("AwaitInput while the stream is nonblocking")
+	}
+	l.awaits.Add(1)
+	l.waiting.Store(true)
+	defer l.waiting.Store(false)
+	if l.takeArrived(); len(l.rest) == 0 && !l.ended {
+		l.wait()
+	}
+	return l.awaitErr
+}
 
 func (l kernel) Mark() { l.path.marks.Add(1) }
 

@@ -24,6 +24,7 @@ type receiver struct {
 	frames   ws.Reader
 	to       *queue.Queue
 	answered bool        // a CLOSE of ours has left
+	quiet    bool        // what came last was not for Read; true at the beginning
 	finished atomic.Bool // both CLOSE frames were sent: only the reader closes the stream
 
 	// What has come in since the last flush.
@@ -38,19 +39,24 @@ type arrivals [queue.Messages]queue.Item
 
 var arrivalsPool = sync.Pool{New: func() any { return new(arrivals) }}
 
-// run reads until the stream ends, and then ends the session.
+// run reads until the stream ends, and ends the session; or until the session is idle, and lets
+// awaitInput wait: see idle.go.
 func (r *receiver) run() {
 	err := errGoexit // unless readMessages returns
 	defer func() {
-		r.frames.Release()
-		r.flush()
-		r.readEnded(err)
+		if err != nil {
+			r.readEnded(err)
+		} else {
+			r.s.tasks.replace(r.awaitInput)
+		}
 	}()
 	err = r.readMessages()
 }
 
 // readEnded ends the session, because of err, and closes the stream.
 func (r *receiver) readEnded(err error) {
+	r.frames.Release()
+	r.flush()
 	frame, _ := err.(*CloseFrame)
 	r.finished.Store(frame != nil && r.answered)
 	r.s.end(r.s.cfg.Cause(err), frame)
@@ -118,11 +124,14 @@ func (r *receiver) flush() {
 	arrivalsPool.Put(kept)
 }
 
-// readMessages returns what ended the reading: an error of ws.Reader, or a *CloseFrame.
+// readMessages returns what ended the reading: an error of ws.Reader, or a *CloseFrame; nil if the
+// session is idle.
 func (r *receiver) readMessages() error {
 	for {
-		// An idle session waits here and not in Next, which would need a stack of 4 KB, if there is
-		// no TLS. The runtime would not shrink it again.
+		if r.isIdle() {
+			return nil
+		}
+		// Without TLS an idle session waits here, and not in Next, which would need 4 KB of stack.
 		r.frames.Await()
 		if err := r.readMessage(); err != nil {
 			return err
@@ -152,7 +161,8 @@ func (r *receiver) deliver(m ws.Message) {
 	r.count++
 	r.size += m.Size
 	intercept := r.s.cfg.Intercept
-	if intercept != nil && m.Data != nil && intercept(r.s, m.Data) {
+	r.quiet = intercept != nil && m.Data != nil && intercept(r.s, m.Data)
+	if r.quiet {
 		return
 	}
 	if r.kept == nil {
@@ -168,6 +178,7 @@ func (r *receiver) deliver(m ws.Message) {
 // control handles a control frame. An error ends the reading.
 func (r *receiver) control(m ws.Message) error {
 	r.flush() // an answer may have to wait behind a write
+	r.quiet = true
 	switch m.Op {
 	case ws.Ping:
 		r.s.out.pong(m.Data)

@@ -97,6 +97,16 @@ type Socket interface {
 	Mark()
 	// Progress returns how far the bytes have come.
 	Progress() Progress
+	// SetNonblocking(true) makes a Read of the stream return only what the stream itself holds:
+	// where it would read the socket, it fails with os.ErrDeadlineExceeded. SetNonblocking(false)
+	// undoes that. It returns false, and changes nothing, if the stream cannot do so or is closed.
+	// Only the goroutine that reads may call it.
+	SetNonblocking(on bool) bool
+	// AwaitInput waits until bytes have come in on the socket, the peer has ended the connection,
+	// or it is closed here; it may return early. It reads nothing. Only the goroutine that reads
+	// may call it, and not while SetNonblocking(true) is in force. An error is one that the kernel
+	// reports only once: the next Read will not return it.
+	AwaitInput() error
 }
 
 // A Progress is what the kernel of a peer has acknowledged of the bytes that were written to it, as
@@ -111,9 +121,11 @@ type Progress struct {
 // noSocket is used when the socket is not known.
 type noSocket struct{}
 
-func (noSocket) Reset()             {}
-func (noSocket) Mark()              {}
-func (noSocket) Progress() Progress { return Progress{} }
+func (noSocket) Reset()                   {}
+func (noSocket) Mark()                    {}
+func (noSocket) Progress() Progress       { return Progress{} }
+func (noSocket) SetNonblocking(bool) bool { return false }
+func (noSocket) AwaitInput() error        { return nil }
 
 // A Session is one open connection. All methods may be called concurrently.
 type Session struct {
@@ -158,7 +170,7 @@ func New(cfg *Config, stream io.ReadWriteCloser, socket Socket, to *queue.Queue)
 		dead:   make(chan struct{}),
 	}
 	s.out = sender{session: s, turn: make(chan struct{}, 1)}
-	s.in = receiver{s: s, to: to}
+	s.in = receiver{s: s, to: to, quiet: true}
 	s.reading.Add(1)
 	s.in.frames.Init(&s.in, cfg.Message)
 	s.in.frames.Alloc = alloc
@@ -296,6 +308,10 @@ func (t *tasks) start(f func()) {
 		t.running.Go(f)
 	}
 }
+
+// replace runs f on a new goroutine, in place of the calling one, which must end then. It works
+// after wait was called, too: the caller still runs, so wait waits for f as well.
+func (t *tasks) replace(f func()) { t.running.Go(f) }
 
 // wait waits until all goroutines have ended.
 func (t *tasks) wait() {

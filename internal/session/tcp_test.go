@@ -39,9 +39,11 @@ func beginTCP(t *testing.T, cfg *Config) (*Session, *net.TCPConn) {
 // lingerless is the Socket of a connection of the kernel.
 type lingerless struct{ *net.TCPConn }
 
-func (l lingerless) Reset()             { l.SetLinger(0) }
-func (l lingerless) Mark()              {}
-func (l lingerless) Progress() Progress { return Progress{} }
+func (l lingerless) Reset()                   { l.SetLinger(0) }
+func (l lingerless) Mark()                    {}
+func (l lingerless) Progress() Progress       { return Progress{} }
+func (l lingerless) SetNonblocking(bool) bool { return false }
+func (l lingerless) AwaitInput() error        { return nil }
 
 // A session that is given up sends nothing more: what its kernel still holds is dropped, and the
 // peer's connection is reset.

@@ -1,6 +1,6 @@
 // Package socket looks after the TCP socket under a connection: it finds the socket, bounds what
-// the kernel holds unsent, asks whether bytes get through, and resets a connection that is given
-// up.
+// the kernel holds unsent, asks whether bytes get through, waits for input, and resets a connection
+// that is given up.
 package socket
 
 import (
@@ -26,9 +26,11 @@ func Under(conn net.Conn) *net.TCPConn {
 	return nil
 }
 
-// A TCP is a TCP connection as a session.Socket. Its methods may be called concurrently.
+// A TCP is a TCP connection as a session.Socket. Its methods may be called concurrently, except for
+// SetNonblocking and AwaitInput, which are for the goroutine that reads.
 type TCP struct {
 	*net.TCPConn
+	tls13    bool // see OfTLS13
 	progress progress
 }
 
@@ -52,6 +54,10 @@ func (p *progress) report() session.Progress {
 
 // Of returns a new TCP, which has seen nothing yet.
 func Of(conn *net.TCPConn) *TCP { return &TCP{TCPConn: conn} }
+
+// OfTLS13 is Of for a conn that a tls.Conn with TLS 1.3 reads, and the stream reads that: no
+// wrapper of the application is between.
+func OfTLS13(conn *net.TCPConn) *TCP { return &TCP{TCPConn: conn, tls13: true} }
 
 // Reset closes the socket, and drops what the kernel still holds.
 func (t *TCP) Reset() {

@@ -2,16 +2,18 @@ package ws
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"os"
 )
 
 // A Message is a control frame or a whole data message.
 type Message struct {
 	// Op is Text, Binary, Close, Ping or Pong.
 	Op Opcode
-	// Data is the payload. That of a control frame is valid until the next call of Next or
+	// Data is the payload. That of a control frame is valid until the next call of Next, Ready or
 	// Release. That of a data message belongs to the caller, and is nil if the message was larger
 	// than the limit.
 	Data []byte
@@ -46,6 +48,21 @@ func (r *Reader) Init(src io.Reader, limit int) {
 
 // Await waits until there is something for Next to read, or an error for it to return.
 func (r *Reader) Await() { r.need(1) }
+
+// Ready reports whether there is something for Next to read, or an error for it to return. The
+// source must fail with os.ErrDeadlineExceeded where it would wait; r reads on after that error.
+func (r *Reader) Ready() bool {
+	err := r.need(1)
+	if !errors.Is(r.err, os.ErrDeadlineExceeded) {
+		return true
+	}
+	r.err = nil
+	if err == nil { // the error came with bytes
+		return true
+	}
+	r.giveBack() // it may be long until the next read
+	return false
+}
 
 // Next reads until a control frame or a data message is complete, and returns it. Control frames
 // between the frames of a message come before it. A message that is larger than the limit takes no
