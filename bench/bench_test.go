@@ -144,7 +144,7 @@ func TestReport(t *testing.T) {
 		"| TCP, receive 128 B | **4.00** (4.00 to 4.00) | **1.00** (1.00 to 1.00) |", // to the floor
 		"| receiving 128 B: at least 3 times coder | 4.00 | met |",
 		"| receiving: one allocation a message | 2.00 | missed |",
-		"| idle, TLS: 0.85 of gws | 1.00 | missed: to read",
+		"| idle, TLS: 0.85 of gws | 1.00 | missed: what is left",
 		"18.0 s | 0.50 % |",
 	} {
 		if !strings.Contains(text, want) {

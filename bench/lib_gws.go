@@ -18,8 +18,11 @@ type gwsConn struct {
 }
 
 func dialGWS(_ context.Context, url string, s settings, received func([]byte)) (conn, error) {
+	return newGWS(&gws.ClientOption{Addr: url, TlsConfig: insecure}, s, received)
+}
+
+func newGWS(option *gws.ClientOption, s settings, received func([]byte)) (conn, error) {
 	n := &gwsConn{settings: s, received: received, done: make(chan struct{})}
-	option := &gws.ClientOption{Addr: url, TlsConfig: insecure}
 	if s.over != nil {
 		option.NewDialer = func() (gws.Dialer, error) { return gwsDialer{s.over}, nil }
 	}
@@ -43,6 +46,13 @@ func dialGWS(_ context.Context, url string, s settings, received func([]byte)) (
 // dialGWSCopying gives the application bytes that are its own, as the other libraries do.
 func dialGWSCopying(ctx context.Context, url string, s settings, received func([]byte)) (conn, error) {
 	return dialGWS(ctx, url, s, func(p []byte) { received(bytes.Clone(p)) })
+}
+
+// dialGWSChecking copies as dialGWSCopying does, and checks that text is UTF-8, as apigws does: RFC
+// 6455, section 8.1, demands it.
+func dialGWSChecking(_ context.Context, url string, s settings, received func([]byte)) (conn, error) {
+	option := &gws.ClientOption{Addr: url, TlsConfig: insecure, CheckUtf8Enabled: true}
+	return newGWS(option, s, func(p []byte) { received(bytes.Clone(p)) })
 }
 
 type gwsDialer struct{ conn net.Conn }

@@ -71,15 +71,16 @@ var libraries = []library{
 
 // Libraries used in another way, for the scenarios in which that makes a difference.
 var (
-	floor      = library{"floor", dialFloor}
-	readInto   = library{"apigws ReadInto", dialReadInto}
-	gwsCopying = library{"gws copying", dialGWSCopying}
-	unread     = library{"apigws, unread", dialUnread}
+	floor       = library{"floor", dialFloor}
+	readInto    = library{"apigws ReadInto", dialReadInto}
+	gwsCopying  = library{"gws copying", dialGWSCopying}
+	gwsChecking = library{"gws checking", dialGWSChecking}
+	unread      = library{"apigws, unread", dialUnread}
 )
 
 // contestants are all that appear in the tables of throughput, in the order of their columns.
 var contestants = []library{
-	floor, libraries[0], readInto, gwsCopying, libraries[4], libraries[3], libraries[1], libraries[2],
+	floor, libraries[0], readInto, gwsChecking, gwsCopying, libraries[4], libraries[3], libraries[1], libraries[2],
 }
 
 // receivers are those of the scenarios in which messages arrive: all.
