@@ -9,8 +9,9 @@ import (
 
 // Flush returns nil when the gateway has every message whose Write has returned: a PONG proves it.
 // Messages that lost connections have left unconfirmed since the last Flush are an error that wraps
-// ErrUnconfirmed and the reason of the loss; each is reported once. If the PONG takes longer than
-// Keepalive.Timeout, the error wraps ErrUnconfirmed and ErrNoPong.
+// ErrUnconfirmed and the reason of the loss. Each is reported once; a Flush that runs beside a
+// Write may report its message and end just before that Write returns nil. If the PONG takes longer
+// than Keepalive.Timeout, the error wraps ErrUnconfirmed and ErrNoPong.
 //
 // With Options.Resend, Flush waits until ctx ends for the window to empty, across reconnects;
 // messages that the gateway refused are an error as above.

@@ -86,11 +86,11 @@ func audit(h *history, arrivals []arrival) verdict {
 }
 
 // claims reports whether a Flush or Close said that a message may be lost, and whether one said
-// that it is not. The first that began after the Write and came to a result counts, and those that
-// were under way when Write returned.
+// that it is not. The first that began after the Write and came to a result counts, and claims of
+// those that ran beside the Write: one may end just before the Write returns nil.
 func (h *history) claims(w write) (claimed, denied bool) {
 	for _, f := range h.Flushes {
-		if f.End.Before(w.End) {
+		if f.End.Before(w.Start) {
 			continue
 		}
 		if f.Outcome == unconfirmed {
