@@ -352,10 +352,10 @@ func (s *sender) took(b *batch) (silent bool) {
 }
 
 // overdue calls limit.overdue with s.mu held.
-func (s *sender) overdue(more time.Duration) bool {
+func (s *sender) overdue(timeout, silent time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.limit.overdue(more)
+	return s.limit.overdue(timeout, silent)
 }
 
 // writeAll writes p in pieces. The time of the write begins anew with each.

@@ -72,6 +72,26 @@ func TestWriteTimeoutOnASlowPath(t *testing.T) {
 	})
 }
 
+// What was acknowledged before the write, and is noticed only now, gives it no more time than passes
+// until the first look.
+func TestWriteTimeoutWithOldProgress(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := begin(t, config(), stuck)
+		r.link.path.set(Progress{}, time.Nanosecond) // a look finds something new, and dates it late
+		start := time.Now()
+		sent := r.sending("0", Fresh)
+		for r.link.path.asked.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		r.link.path.set(Progress{Last: time.Now()}, 0) // nothing new from here on
+		time.Sleep(time.Until(start.Add(r.cfg.WriteTimeout)))
+		r.lives()
+		time.Sleep(r.cfg.WriteTimeout/firstLook + 2*time.Millisecond)
+		must(t, sent, result{Truncated, ErrWriteTimeout})
+		r.died(ErrWriteTimeout)
+	})
+}
+
 // Time that runs out when no write is under way ends nothing.
 func TestWriteTimeoutThatComesLate(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
