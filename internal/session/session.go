@@ -261,9 +261,9 @@ func (s *Session) Send(ctx context.Context, p []byte, kind Kind) (Outcome, error
 	return outcome, s.writeFailed(err)
 }
 
-// late is called when a write has taken a part of WriteTimeout, and when it has made no progress for
-// WriteTimeout. Then it ends the session, unless the peer's kernel has acknowledged bytes meanwhile:
-// there will be room for the write, and it gets a WriteTimeout from that moment.
+// late is called when a write has taken a part of WriteTimeout, and when it has made no progress
+// for WriteTimeout. Then it ends the session, unless the peer's kernel has acknowledged bytes
+// meanwhile: there will be room for the write, and it gets a WriteTimeout from that moment.
 func (s *Session) late() {
 	last := s.socket.Progress().Last // perhaps zero, which is long ago
 	if s.out.overdue(s.cfg.WriteTimeout, time.Since(last)) {

@@ -9,9 +9,9 @@ type writeLimiter struct {
 	looked  bool        // the timer has run out once for it
 }
 
-// firstLook is after which part of WriteTimeout s.late is called for the first time. What the kernel
-// tells of the path is what happened between two looks: without a first one, what came before the
-// write would look as if it had come during the write.
+// firstLook is after which part of WriteTimeout s.late is called for the first time. What the
+// kernel tells of the path is what happened between two looks: without a first one, what came
+// before the write would look as if it had come during the write.
 const firstLook = 10
 
 // start begins the time of a write of s. After a part of it, and when it runs out, the timer calls

@@ -72,8 +72,8 @@ func TestWriteTimeoutOnASlowPath(t *testing.T) {
 	})
 }
 
-// What was acknowledged before the write, and is noticed only now, gives it no more time than passes
-// until the first look.
+// What was acknowledged before the write, and is noticed only now, gives it no more time than
+// passes until the first look.
 func TestWriteTimeoutWithOldProgress(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := begin(t, config(), stuck)
