@@ -104,7 +104,8 @@ type Options struct {
 	// WriteTimeout bounds how long a write may make no progress: it is given to the operating
 	// system in pieces of 32 KiB, and a connection that does not take a piece within WriteTimeout
 	// is aborted. On Linux the time begins anew whenever the other end's kernel acknowledges
-	// bytes, as on a slow uplink. Default 10s.
+	// bytes, as on a slow uplink. When that was is known by asking from time to time, so it may
+	// take up to twice WriteTimeout after the last of them. Default 10s.
 	WriteTimeout time.Duration
 
 	// CloseTimeout bounds Close: the acknowledgement of what was written, and the close handshake.

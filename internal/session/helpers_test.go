@@ -42,12 +42,11 @@ type link struct {
 	ended   bool          // in is closed
 	record  int           // a Read returns at most so many bytes; 0: there is no such bound
 
-	blocking    bool         // SetNonblocking does not work
-	nonblocking bool         // a Read takes nothing from in
-	awaitErr    error        // what AwaitInput returns when something has come in
-	awaits      atomic.Int32 // calls of AwaitInput
-	waiting     atomic.Bool  // one of them waits
-	path        path         // what the kernel tells of it
+	blocking    bool        // SetNonblocking does not work
+	nonblocking bool        // a Read takes nothing from in
+	awaitErr    error       // what AwaitInput returns when something has come in
+	waiting     atomic.Bool // one of them waits
+	path        path        // what the kernel tells of it
 
 	mu     sync.Mutex // guards what follows
 	out    []byte     // what the session has written
@@ -159,7 +158,6 @@ func (l kernel) AwaitInput() error {
 	if l.nonblocking {
 		panic("AwaitInput while the stream is nonblocking")
 	}
-	l.awaits.Add(1)
 	l.waiting.Store(true)
 	defer l.waiting.Store(false)
 	if l.takeArrived(); len(l.rest) == 0 && !l.ended {

@@ -2,7 +2,7 @@ package session
 
 // A goroutine that waits in a tls.Conn has a stack of 4 KB, or of 8 KB once something has come, and
 // uses too much of it for the runtime to shrink it. A new goroutine that waits for the socket needs
-// 2 KB. So a session over TLS has one of two goroutines at a time:
+// 2 KB. So a session over TLS 1.3 has one of two goroutines at a time:
 //
 //   - run reads. When what came last was not for Read, and TLS holds nothing more, it ends and
 //     starts awaitInput.
